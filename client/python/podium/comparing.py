@@ -88,7 +88,7 @@ class ComparedMetric:
 
     @property
     def label(self) -> str:
-        """The text for the number: `test.pass_rate`, or `test[math]` for a breakdown."""
+        """The name of the number, as tables show it: `test.pass_rate`, or `test[math]`."""
         if self.key is None:
             return f"{self.eval_name}{''.join(f'[{part}]' for part in self.breakdown)}"
         return self.key if self.eval_name is None else f"{self.eval_name}.{self.key}"
@@ -271,5 +271,5 @@ def _sorted(places: Collection[_Place]) -> list[_Place]:
 
 
 def _natural(part: str) -> tuple[int, str]:
-    """Returns a sort key for a text. Decimal numbers come first, by their value."""
+    """Returns a sort key for a key of breakdowns. Decimal numbers come first, by their value."""
     return (len(part), part) if part.isdecimal() else (sys.maxsize, part)

@@ -141,7 +141,7 @@ def curves_of(
         arms: The arms, with their eval rows.
         metric: The name of an eval, a dot and a key, such as `val.pass_rate`, or the key of a
             training metric, such as `loss`. If there are several dots, each is tried as the
-            separator, from the left. If no eval has the key, the whole text is the key of a
+            separator, from the left. If no eval has the key, the whole string is the key of a
             training metric.
         by_group: Whether to make one curve for each group. An arm without a group gets its own
             curve.

@@ -80,7 +80,7 @@ class RefusedEvent:
     message: str
     """The problem, and how to fix it.
 
-    Events with the same reason have the text of the first of them.
+    If several events have the same reason, each has the message of the first one.
     """
 
 

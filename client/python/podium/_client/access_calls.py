@@ -1,4 +1,4 @@
-"""Makes the requests of the AccessService. No I/O; see `podium._client.calls`."""
+"""Makes the requests of the AccessService, without I/O. See `podium._client.calls`."""
 
 from datetime import datetime
 

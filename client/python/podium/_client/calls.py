@@ -66,7 +66,7 @@ A try fails if the calls see different revisions.
 
 
 class Pages(Generic[_T]):
-    """The pages of a list, without I/O.
+    """Makes the requests for the pages of a list, and reads the responses. Does no I/O.
 
     Args:
         request: The request for the first page.
@@ -121,7 +121,7 @@ class _ArmPages(Pages[ArmSummary]):
 def eval_result(
     experiment: str, arm: str, name: str, step: StepLike | None
 ) -> Requests[EvalResult | None]:
-    """Calls Eval. Returns the row of a name and a step.
+    """Calls Eval. Returns the eval row with a name and a step.
 
     Without a step, returns the post-training row or, if there is none, the in-loop row with the
     greatest step. Returns None if there is no such row.

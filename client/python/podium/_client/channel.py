@@ -1,4 +1,4 @@
-"""The options of a gRPC channel, and the error texts for failed connections, for both clients."""
+"""The options of a gRPC channel, and error messages for failed connections, for both clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ A sender sets it; in other processes, it is None.
 """
 
 OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
-"""Added to an error text if the response to a write was lost."""
+"""The end of the error message if the response to a write was lost."""
 
 _NOT_CONNECTED = re.compile(
     r"(?:(?:failed to connect to all addresses|connections to all backends failing); "
@@ -67,7 +67,7 @@ _OPTIONS: dict[str, Any] = {
     # A returning server must be found while a call is retried. gRPC's default is two minutes.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1_000,
-    # A new client connects at once, even if another one has just failed to.
+    # A new client connects at once, even if another client has just failed to connect.
     "grpc.use_local_subchannel_pool": 1,
     # A response can be larger than 4 MiB, the limit of a request: it has the same results, with
     # times and revisions.
@@ -76,9 +76,9 @@ _OPTIONS: dict[str, Any] = {
 
 
 def connection_failure(text: str) -> str | None:
-    """Returns the reason why no connection was made, taken from gRPC's error text.
+    """Returns the reason why no connection was made, taken from gRPC's error message.
 
-    Returns None if the text is about another problem. The call may have been sent in this case.
+    Returns None if the message is about another problem. In this case, the call may have been sent.
     """
     found = _NOT_CONNECTED.fullmatch(text)
     return None if found is None else found[1]

@@ -1,4 +1,4 @@
-"""Makes the requests of reads that take several calls. No I/O; see `podium._client.calls`."""
+"""Makes the requests of reads that take several calls, without I/O. See `podium._client.calls`."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, TypeVar
@@ -79,10 +79,10 @@ def _arm_or_none(experiment: str, name: str) -> Requests[ArmResult | None]:
 def _unknown_name(
     experiment: str, name: str, kind: str, arms: Iterable[ArmSummary], *, by_group: str, by_arm: str
 ) -> NotFoundError:
-    """Returns the error for an unknown name of an arm or group. Its text suggests similar names.
+    """Returns the error for an unknown name of an arm or group. Its message suggests similar names.
 
-    The text can also advise an argument: `by_group` is the one with which a caller names groups,
-    `by_arm` the one for arms.
+    If the name is that of a group instead of an arm, the message advises the argument `by_group`.
+    If it is that of an arm instead of a group, the message advises `by_arm`.
     """
     groups = {arm.name: arm.group_name for arm in arms}
     text = f"experiment {experiment!r} has no {kind} {name!r}"

@@ -58,7 +58,7 @@ A server accepts 1,000 calls at the same time on one connection.
 """
 
 _LEFT_OUT_SECONDS = 1.0
-"""The seconds without calls for a server that could not be reached, if there are other servers."""
+"""The seconds for which a server that could not be reached gets no calls, if there are others."""
 
 _IS_CLOSED = "this client is closed; create a new one"
 

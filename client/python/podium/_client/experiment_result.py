@@ -1,6 +1,6 @@
 """Makes the requests for the best arm, the result and the conclusion of an experiment.
 
-No I/O; see `podium._client.calls`.
+Does no I/O. See `podium._client.calls`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def result(experiment: str) -> Requests[ExperimentResult]:
 
 
 def conclude(experiment: str, text: str | None) -> Requests[RecordResult]:
-    """Calls Record to store `text` as the conclusion; if it is None, the conclusion of `result`."""
+    """Calls Record to store a conclusion: `text`, or the one of `result` if `text` is None."""
     if text is None:
         found = yield from result(experiment)
         text = shorten(found.conclusion, DEFAULT_LIMITS.text_bytes)
@@ -84,6 +84,6 @@ def _result_in_one_state(experiment: str) -> Requests[ExperimentResult | None]:
 
 
 def _best_of(found: Ranking) -> RankedArm | None:
-    """Returns the first arm of a ranking, or None if this arm's score is missing or NaN."""
+    """Returns the first arm of a ranking, or None if its score is missing or NaN."""
     arm = next(iter(found.arms), None)
     return None if arm is None or arm.score is None or isnan(arm.score) else arm

@@ -98,9 +98,9 @@ class LiveBase:
     def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
     ) -> str | None:
-        """Returns the name of the completed arm with the best score; None if none has a score.
+        """Returns the name of the completed arm with the best score, or None if no arm has a score.
 
-        NaN is never the best.
+        NaN is never the best score.
 
         Args:
             metric: The metric to rank by; the success_metric if not given.

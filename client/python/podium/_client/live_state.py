@@ -1,4 +1,4 @@
-"""The state of a followed experiment at one revision. No I/O, for both clients and the CLI."""
+"""The state of a followed experiment at one revision, without I/O, for both clients and the CLI."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -188,9 +188,9 @@ class LiveState(NamedTuple):
     def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
     ) -> str | None:
-        """Returns the name of the completed arm with the best score; None if none has a score.
+        """Returns the name of the completed arm with the best score, or None if no arm has a score.
 
-        NaN is never the best.
+        NaN is never the best score.
 
         Raises:
             ValueError: No metric is given, and the experiment has no success_metric.
@@ -241,10 +241,9 @@ class LiveState(NamedTuple):
 def _changed_rows(
     arms: Mapping[str, LiveArm], update: WatchUpdate
 ) -> dict[str, dict[_Key, WatchedEval]]:
-    """Returns the rows of each arm that has changed rows, after an update.
+    """Returns all rows of each arm whose rows an update changes, as they are after the update.
 
-    The result has all rows of such an arm, by the name of the arm, then by name and step of the
-    row.
+    The rows are grouped by the name of the arm. The keys in a group are the names and steps.
     """
     found: dict[str, dict[_Key, WatchedEval]] = {}
 
@@ -264,9 +263,9 @@ def _changed_rows(
 def _changed_points(
     arms: Mapping[str, LiveArm], update: WatchUpdate
 ) -> dict[str, dict[str, LivePoints]]:
-    """Returns the points of each arm that has changed series, after an update.
+    """Returns all series of each arm whose series an update changes, as they are after the update.
 
-    The result has all series of such an arm, by the name of the arm, then by the key of the series.
+    The series are grouped by the name of the arm.
     """
     found: dict[str, dict[str, LivePoints]] = {}
     for piece in update.series:

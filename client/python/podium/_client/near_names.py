@@ -1,6 +1,6 @@
 """Finds names that are similar to an unknown one, and adds them to errors and warnings.
 
-No I/O; see `podium._client.calls`.
+Does no I/O. See `podium._client.calls`.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def near_filters(
     name_prefix: str | None = None,
     tags: Iterable[str] = (),
 ) -> str:
-    """Returns a text about the first filter that none of the arms matches.
+    """Returns the end of a message: it names the first filter that none of the arms matches.
 
-    The text suggests similar values. Returns "" if each filter is matched by at least one arm.
+    The message suggests similar values. Returns "" if at least one arm matches each filter.
     """
     names = [arm.name for arm in arms]
     groups = [arm.group_name for arm in arms if arm.group_name is not None]

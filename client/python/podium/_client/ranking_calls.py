@@ -1,4 +1,4 @@
-"""Makes the requests of the rpcs Rank and Scores. No I/O; see `podium._client.calls`."""
+"""Makes the requests of the rpcs Rank and Scores, without I/O. See `podium._client.calls`."""
 
 from typing import Any
 

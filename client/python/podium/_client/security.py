@@ -1,4 +1,4 @@
-"""The TLS files and the token of a connection, and the texts of their errors. Makes no calls."""
+"""The TLS files and the token of a connection, and messages for their errors. Makes no calls."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Security:
 
     Args:
         address: The address of the server, or of several servers.
-        tls: The files for TLS; True for public authorities, False for no TLS, None for the files
-            that environment variables name. A `unix:PATH` address has no TLS.
-        token: The token, or the path of its file; None for that of PODIUM_TOKEN or
+        tls: The files for TLS. True stands for public authorities, False for no TLS, and None for
+            the files that environment variables name. A `unix:PATH` address has no TLS.
+        token: The token, or the path of its file. None stands for the token of PODIUM_TOKEN or
             PODIUM_TOKEN_FILE.
 
     Raises:
-        TypeError: An argument is of another type.
+        TypeError: `tls` or `token` has a wrong type.
         ValueError: `tls` is given for a `unix:PATH` address, only one of PODIUM_TLS_CERT and
             PODIUM_TLS_KEY is set, or the token is malformed.
     """
@@ -58,7 +58,8 @@ class Security:
     def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:
         """The settings of a pickled client: the TLS files, and the token file.
 
-        Raises a ClientStateError if the token was given as text, because a pickle is not secret.
+        Raises a ClientStateError if the token was given as a string, because a pickle is not
+        secret.
         """
         if isinstance(self._given_token, str):
             raise ClientStateError(
@@ -172,7 +173,7 @@ def _content(path: PathLike | None) -> bytes | None:
 
 
 def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
-    """Returns a text about a TLS problem and its solution, or None if `why` is another problem.
+    """Returns a message about a TLS problem and its fix, or None if `why` is another problem.
 
     Args:
         address: The address of the server.

@@ -89,7 +89,7 @@ class WatchSession:
     def take(self, response: Any) -> WatchUpdate | None:
         """Adds a message of the server to the next update.
 
-        Returns this update if the message completes it, else None.
+        Returns this update if the message completes it, and otherwise None.
 
         Raises:
             AbortedError: The server has reset the watch several times in a row.

@@ -32,7 +32,7 @@ def ending_of(error: BaseException | None) -> Ending:
         return Ending(ArmStatus.CANCELLED, ": ".join(filter(None, ["pruned", str(error)])))
     if isinstance(error, Exception) or (isinstance(error, SystemExit) and error.code):
         return Ending(ArmStatus.FAILED, error_text("".join(traceback.format_exception(error))))
-    # KeyboardInterrupt, asyncio's CancelledError, sys.exit(): ended on request.
+    # KeyboardInterrupt, asyncio's CancelledError and sys.exit() end a block on request.
     return Ending(ArmStatus.CANCELLED, "".join(traceback.format_exception_only(error)).strip())
 
 

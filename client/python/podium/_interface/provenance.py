@@ -31,7 +31,7 @@ _GIT_SECONDS = 1.0
 _MOST_ARGUMENTS, _MOST_CHARACTERS, _MOST_OF_ONE = 200, 8_000, 1_000
 """The most arguments and characters of a recorded command line, and characters per argument."""
 _abandoned: list[subprocess.Popen[bytes]] = []
-"""Killed processes of git. They are kept, because Python warns when it deletes a running one."""
+"""Killed git processes. They are kept, because Python warns when it deletes a running process."""
 _PACKAGES = {
     "podium": "podium",
     "torch": "torch",
@@ -101,7 +101,7 @@ def _is_off() -> bool:
 
 
 def _program_folder() -> str:
-    """Returns the folder of the main script; for an installed command, the working folder."""
+    """Returns the folder of the main script, or the working folder for an installed command."""
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if script is not None:
         path = Path(script).resolve()
@@ -114,7 +114,7 @@ def _program_folder() -> str:
 def _git_state(folder: str) -> tuple[str | None, bool | None]:
     """Returns the commit of a folder's git work tree, and whether it has no uncommitted changes.
 
-    Both values are None if the folder is in no work tree, or if git fails.
+    Both values are None if the folder is not in a work tree, or if git fails.
     """
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if not commit or not _COMMIT.fullmatch(commit):  # such as the message of a script named git
@@ -158,7 +158,7 @@ def _shown(command: Sequence[str]) -> list[str]:
 
 
 def _valid(text: str) -> str:
-    """Returns a text without NUL and surrogates, shortened to 1,000 characters."""
+    """Returns a string without NUL and surrogates, shortened to 1,000 characters."""
     plain = text.encode(errors="backslashreplace").decode().replace("\0", "")
     return plain if len(plain) <= _MOST_OF_ONE else f"{plain[: _MOST_OF_ONE - 1]}…"
 

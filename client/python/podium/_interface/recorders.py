@@ -27,9 +27,9 @@ _NEW_ATTEMPT = re.compile(r"(.+)-\d+-[0-9a-f]{16}")
 class ArmRecorder(Protocol):
     """Records one arm. As a context manager, it records the end of the arm when its block ends.
 
-    At the end of the block the arm is completed. If the block raises, the arm is failed with the
-    error. On KeyboardInterrupt, `sys.exit()` or a cancelled task, the arm is cancelled. `finish`
-    may record the end earlier.
+    When the block ends, the arm is recorded as completed. If the block raises an error, the arm is
+    recorded as failed, with the error. After KeyboardInterrupt, `sys.exit()` without an error code,
+    or the cancellation of a task, it is recorded as cancelled. `finish` may record the end earlier.
     """
 
     @property
@@ -122,10 +122,11 @@ class ArmRecorder(Protocol):
         remove_tags: Strings = (),
         group_name: str | None = None,
     ) -> None:
-        """Changes notes, tags or group of the arm, during or after its training.
+        """Changes the notes, tags or group of the arm, during or after its training.
 
         Values that are not given stay unchanged. Annotations take precedence over the tags of the
-        run_config and over the group that `start_arm` was given. Later attempts keep them.
+        run_config and over the group that `start_arm` was given. Later attempts of the arm keep the
+        annotations.
 
         Args:
             notes: The new notes; "" removes them.

@@ -1,4 +1,4 @@
-"""Removes texts that look like secrets from a command line."""
+"""Removes the parts that look like secrets from a command line."""
 
 import re
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ def redacted(arguments: Iterable[str]) -> list[str]:
     """Returns the arguments of a command, with `[redacted]` in place of secrets.
 
     A secret is the value of an option, assignment or key such as `--token=…`, `--password …` or
-    `wandb.api_key=…`. The password in a URL and a text in the form of a service's token are
+    `wandb.api_key=…`. The password in a URL, and a string in the form of a service's token, are
     secrets, too.
     """
     shown = []

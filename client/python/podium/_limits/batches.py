@@ -25,7 +25,7 @@ _CALL_BYTES = DEFAULT_LIMITS.message_bytes - 128 * 1024
 _FRAME = 6
 """The most bytes that a message uses for the number and the length of one field."""
 _GRPC_TOO_LARGE = "larger than max"
-"""Part of gRPC's error text for a message that is too large. Such an error has no reason."""
+"""A part of gRPC's error message for a request that is too large. Such an error has no reason."""
 
 
 class Load(NamedTuple):
@@ -51,7 +51,7 @@ class Load(NamedTuple):
 
 
 class Batch:
-    """The events of one call, each with a text for the place that it was read from.
+    """The events of one call, each with the place that it was read from, such as a line of a file.
 
     Events are kept serialized, to save memory.
     """

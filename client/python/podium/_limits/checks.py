@@ -143,7 +143,7 @@ def check_text(text: str, field: str, limits: Limits) -> None:
 
 
 def check_texts(message: Message, path: str, limits: Limits) -> None:
-    """Checks every text field that is set in a message. Lists of texts are not checked."""
+    """Checks every text field that is set in a message. Lists of strings are not checked."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING and not field.is_repeated:
             check_text(value, f"{path}.{field.name}", limits)

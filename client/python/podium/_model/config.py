@@ -99,7 +99,7 @@ class RunConfig(ModelBase):
     seed: int | None = None
     """The random seed, which may be 0; None if none was chosen."""
     tags: list[str] = field(default_factory=list)
-    """Labels: any texts."""
+    """Labels: any strings."""
     extras: dict[str, Any] = field(default_factory=dict)
     """Other settings, which have no field here: JSON-like values by key."""
 

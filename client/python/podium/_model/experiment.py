@@ -44,7 +44,7 @@ class Experiment(ModelBase):
     direction: str | None = None
     """Which scores are better: a Direction. If None, greater scores are better."""
     tags: list[str] = field(default_factory=list)
-    """Labels: any texts."""
+    """Labels: any strings."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Any other data: JSON-like values by key."""
     status: str = field(init=False, default=ExperimentStatus.RUNNING, compare=False, repr=False)

@@ -156,7 +156,7 @@ class ExperimentResult(Tabular, ModelBase):
     best_score: float | None
     """The score of the best arm; None if there is no best arm."""
     conclusion: str
-    """The conclusion as a text: the best arm, and how many arms completed and failed."""
+    """The conclusion in words: the best arm, and how many arms completed and failed."""
 
     def _heading(self) -> str:
         return f"{self.experiment.name}, {self.status}; {self.conclusion}"

@@ -13,7 +13,7 @@ class StreamPosition:
     experiment itself. Its events are numbered from 1.
 
     Attributes:
-        writer_id: The id of the stream: a text that no other stream uses.
+        writer_id: The id of the stream: a string that no other stream uses.
         first_sequence: The number of the call's first event in the stream.
     """
 

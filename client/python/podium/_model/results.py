@@ -2,12 +2,12 @@
 
 Every class is a dataclass. Constructors accept numbers of any library, and copy lists and dicts.
 They raise a TypeError for a wrong type, and a ValueError for a wrong value such as an unknown
-status. The text of the error begins with the name of the field. Attributes marked as *output only*
-are set by the server. Constructors do not accept them, and comparisons ignore them. NaN equals NaN
-when whole results are compared.
+status. The error message begins with the name of the field. Attributes marked as *output only* are
+set by the server. Constructors do not accept them, and comparisons ignore them. NaN equals NaN when
+whole results are compared.
 
 Times are aware datetimes in UTC. A *value* is None, a bool, int, float or str, or a list or a
-str-keyed dict of values. A status or direction is a member of its enum, or the text
+str-keyed dict of values. A status or direction is a member of its enum, or the string
 `unknown(N)` if a newer server sent it.
 """
 
@@ -64,7 +64,7 @@ class EvalResult(ModelBase):
     step: int | None = None
     """The training step of an in-loop eval; None for a post-training eval."""
     tags: list[str] = field(default_factory=list)
-    """Labels: any texts. `test` makes a post-training row a candidate for the primary eval."""
+    """Labels: any strings. `test` makes a post-training row a candidate for the primary eval."""
     model_ref: str | None = None
     """The evaluated model, if it is not the arm's own."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
@@ -151,7 +151,7 @@ class ArmResult(ModelBase):
     run_config: RunConfig
     """The configuration of the arm's training."""
     status: str
-    """The status of the arm's training: an ArmStatus, or its text."""
+    """The status of the arm's training: an ArmStatus, or its value as a string."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics: the latest value of each key."""
     eval_metrics: dict[str, float] = field(default_factory=dict)

@@ -56,7 +56,7 @@ class ScoreMatrix(Tabular, ModelBase):
         """Returns the scores on a metric, one for each arm.
 
         Raises:
-            KeyError: The metric was not requested. The text suggests similar metrics.
+            KeyError: The metric was not requested. The message suggests similar metrics.
         """
         for column in self.columns:
             if column.metric == metric:

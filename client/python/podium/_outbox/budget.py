@@ -38,7 +38,7 @@ class Budget:
             )
 
     def take(self, size: int, *, beyond: bool = False) -> None:
-        """Reserves `size` bytes. With `beyond`, the limit may be exceeded.
+        """Reserves `size` bytes. If `beyond` is set, the limit may be exceeded.
 
         Raises:
             OutboxFullError: Fewer than `size` bytes are free.

@@ -53,7 +53,8 @@ class Lock:
         descriptor = self._open_unless_ours()
         if descriptor is None:
             return False
-        # Set before the lock is taken, so that no other thread opens and closes the file meanwhile.
+        # The entry is made before the lock is taken, so that no other thread opens and closes the
+        # file meanwhile.
         _held[_identity(os.fstat(descriptor))] = os.getpid()
         self._descriptor = descriptor
         if _lock(descriptor):

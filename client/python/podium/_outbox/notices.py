@@ -1,4 +1,4 @@
-"""Stores notices: texts of the sender that the recorder of a stream logs as warnings.
+"""Stores notices: messages of the sender that the recorder of a stream logs as warnings.
 
 The file `notices.jsonl` in the stream's folder has one notice, a JSON string, in each line. It is
 not synced, so a power cut may lose notices.

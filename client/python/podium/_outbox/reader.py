@@ -46,8 +46,8 @@ class Entry(NamedTuple):
 class _Cursor(NamedTuple):
     """A place between two records.
 
-    `sequence` is that of the record before it. The next record begins in the segment `segment` at
-    `offset`.
+    `sequence` is the sequence number of the record before the place. The next record begins at
+    `offset` in the segment with the number `segment`.
     """
 
     sequence: int
@@ -214,10 +214,10 @@ class StreamReader:
         return read_rejected(self.folder)
 
     def add_notice(self, text: str) -> None:
-        """Stores a text that the recorder of the stream logs as a warning.
+        """Stores a message that the recorder of the stream logs as a warning.
 
         Raises:
-            OSError: The text could not be written.
+            OSError: The message could not be written.
         """
         append_notice(self.folder, text)
 

@@ -81,7 +81,10 @@ class Segment:
         self._failed = False
 
     def close(self, used: int | None = None) -> None:
-        """Closes the file. Shortens it to `used` bytes, if given. Deletes it if it is empty."""
+        """Closes the file, and shortens it to `used` bytes, if given.
+
+        Deletes the file if it has no records.
+        """
         empty = self.is_empty()
         self.bytes.close()
         if used is not None:

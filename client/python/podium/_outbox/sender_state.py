@@ -49,9 +49,9 @@ class SenderState:
     next_try: float | None = None
     """The time of the next retry, in seconds since 1970."""
     waits: dict[str, str] = field(default_factory=dict)
-    """The reasons why streams wait, by writer_id; only of a limited number of streams."""
+    """The reasons why streams wait, by writer_id, for a limited number of streams."""
     damaged: dict[str, str] = field(default_factory=dict)
-    """The reasons why streams cannot be read, by folder; only of a limited number of streams."""
+    """The reasons why streams cannot be read, by folder, for a limited number of streams."""
 
     def write(self, outbox: Path) -> None:
         """Writes this status to an outbox.
@@ -74,7 +74,7 @@ class SenderState:
 def forget_state(outbox: Path) -> None:
     """Deletes the status that the previous sender wrote.
 
-    Only the holder of the SenderLock may call it.
+    Only the holder of the SenderLock may call this function.
 
     Raises:
         OSError: The file cannot be deleted.

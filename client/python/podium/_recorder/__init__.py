@@ -1,4 +1,4 @@
-"""Implements `podium.record`: a training process writes its events to the outbox, local files.
+"""Implements `podium.record`: a training process writes its events to local files, the outbox.
 
 The training process loads no gRPC and never waits for a server. Another process, the sender
 (`podium._sender`), delivers the events.

@@ -40,19 +40,20 @@ __all__ = ["ArmRecording"]
 
 _LIMITS = Limits()
 _NO_SECONDS = 0.0
-"""The default of eval_seconds. Compared by identity, because a given -0.0 is equal to it."""
+"""The default of `eval_seconds`. It is compared with `is`, because -0.0 is equal to it."""
 
 
 class ArmRecording(ArmBase, TimedEvalMixin):
     """Records one arm. `experiment.start_arm` returns it.
 
     Each call writes an event to a local file, within microseconds, and another process delivers
-    the event. An invalid argument is left out and named in a warning, unless the recorder is
-    strict.
+    the event. An invalid argument is left out, and a warning names it. A strict recorder raises an
+    error instead.
 
-    At the end of a `with` block the arm is completed. If the block raises, the arm is failed with
-    the error. On KeyboardInterrupt, `sys.exit()` or a cancelled task, the arm is cancelled. After a
-    call of `finish`, the end of the block changes nothing.
+    When a `with` block ends, the arm is recorded as completed. If the block raises an error, the
+    arm is recorded as failed, with the error. After KeyboardInterrupt, `sys.exit()` without an
+    error code, or the cancellation of a task, it is recorded as cancelled. If `finish` has recorded
+    a status before, the end of the block does not change it.
 
     A forked process, or one that gets the recorder as an argument, may log to the arm as well.
     Only the process that started the arm records how the arm ended.
@@ -190,7 +191,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         remove_tags: Strings = (),
         group_name: str | None = None,
     ) -> None:
-        """Changes notes, tags or group of the arm. Values that are not given stay unchanged.
+        """Changes the notes, tags or group of the arm. Values that are not given stay unchanged.
 
         The arguments are those of `ArmRecorder.annotate`.
         """
@@ -351,7 +352,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._finished = True
 
     def _may_record(self, ending: Ending) -> bool:
-        """Returns whether this process records the arm's end.
+        """Returns whether this process may record how the arm ended.
 
         Raises a RecordingError in a forked process.
         """
@@ -360,7 +361,8 @@ class ArmRecording(ArmBase, TimedEvalMixin):
                 f"process {os.getpid()} is a fork of process {self._owner}, which started arm "
                 f"{self._name!r}: only process {self._owner} records how the arm ended"
             )
-        # Of several processes that share an attempt, any may fail, and the main one may complete.
+        # If several processes share an attempt, each may record that the arm failed, but only the
+        # main one may record that the arm completed.
         return self._recorder.is_main or ending.status is not ArmStatus.COMPLETED
 
     def _end(self, error: BaseException | None) -> None:

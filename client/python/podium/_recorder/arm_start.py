@@ -28,7 +28,7 @@ _OF_ATTEMPT = frozenset({"attempt_id", "order"})
 def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> Event:
     """Returns the event that starts an arm, made from `given`, the arguments of `start_arm`.
 
-    Invalid arguments are left out, unless the recorder is strict: it raises their error.
+    Leaves out invalid arguments. A strict recorder raises an error instead.
     """
     if given["provenance"] is None and settings.has_provenance:
         given = given | {"provenance": collected()}
@@ -63,7 +63,10 @@ def started_event(given: dict[str, Any], settings: Settings, keeper: Keeper) -> 
 
 
 def _unchanged(given: dict[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of `start_arm` under their names in `events.arm_started`."""
+    """Returns the arguments for `events.arm_started`, made from those of `start_arm`.
+
+    Renames arguments, but does not correct invalid values.
+    """
     attempt = new_attempt(given["attempt_id"], given["order"])
     options = {name: item for name, item in given.items() if name not in _OF_ATTEMPT}
     return options | {"arm": options.pop("name"), "attempt": attempt}

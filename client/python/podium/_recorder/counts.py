@@ -13,8 +13,8 @@ class Counters:
         pending: Events that wait for delivery, on disk or in memory.
         delivered: Events that the server has stored.
         rejected: Events that the server rejected permanently. `podium outbox` shows them.
-        dropped: Events that are lost: the disk and the memory had no room, or no part of the call
-            was valid.
+        dropped: Events that are lost, because the disk and the memory had no room, or because no
+            part of the call was valid.
         incomplete: Calls that were recorded without some of their values. Warnings name these
             values.
         lag_seconds: The seconds since the oldest pending event was logged; 0.0 if no event is
@@ -47,8 +47,8 @@ class Flushed:
         delivered: Events that the server has stored.
         pending: Events that still wait for delivery.
         rejected: Events that the server rejected permanently. `podium outbox` shows them.
-        dropped: Events that are lost: the disk and the memory had no room, or no part of the call
-            was valid.
+        dropped: Events that are lost, because the disk and the memory had no room, or because no
+            part of the call was valid.
         synced: Whether the pending events are synced to disk, so that they survive a power cut.
         incomplete: Calls that were recorded without some of their values. Warnings name these
             values.

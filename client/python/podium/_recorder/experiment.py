@@ -139,8 +139,8 @@ class ExperimentRecording:
     ) -> ArmRecording:
         """Starts an attempt at training an arm.
 
-        The arguments are those of `ExperimentRecorder.start_arm`. Invalid ones are left out or
-        shortened, and named in a warning.
+        The arguments are those of `ExperimentRecorder.start_arm`. Invalid arguments are left out or
+        shortened, and a warning names them.
         """
         given = {key: item for key, item in locals().items() if key != "self"}
         if self.is_silent:
@@ -241,7 +241,7 @@ class ExperimentRecording:
 
     @property
     def _earlier(self) -> Counters:
-        """The counts of what was lost, and of what was logged before the recorder was closed."""
+        """The counts from before the last `close`, and of calls not recorded, or only in part."""
         lost = Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
         return self._closed.get(os.getpid(), Counters()) + lost
 
@@ -266,7 +266,7 @@ class ExperimentRecording:
     def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         timeout = self._settings.close_timeout
         if error is not None and not isinstance(error, Exception):
-            # A user who interrupts a training does not want to wait.
+            # A user who interrupts a training run does not want to wait.
             timeout = min(timeout, _INTERRUPTED_SECONDS)
         self._close(timeout)
 
@@ -309,8 +309,8 @@ class ExperimentRecording:
         Args:
             streams: The streams; None for all of them.
             timeout: The most seconds to wait.
-            lost: The counts of calls that were not recorded in full, to add to the result. For all
-                streams, also the counts of streams before the recorder was closed.
+            lost: Counts to add to the result: those of calls that were not recorded, or only in
+                part. If `streams` is None, they include all counts from before the last `close`.
         """
         outlet = self._outlet_here()
         if outlet is None:

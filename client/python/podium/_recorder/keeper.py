@@ -30,7 +30,7 @@ class Keeper:
 
     @contextlib.contextmanager
     def keeping(self, call: str, record_valid: Callable[[Problems], object]) -> Iterator[None]:
-        """Returns a context manager. If its block raises an error, it calls `keep`."""
+        """Returns a context manager that calls `keep` if its block raises an error."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
@@ -42,8 +42,8 @@ class Keeper:
         Args:
             call: The name of the called method, for warnings.
             error: The error.
-            record_valid: A function that records the valid arguments of the call. To the Problems
-                that it is called with, it adds a problem for each invalid argument.
+            record_valid: A function that records the valid arguments of the call. It gets a
+                Problems object, and adds a problem to it for each invalid argument.
         """
         if isinstance(error, RecordingError):
             # The stream has counted this event already.

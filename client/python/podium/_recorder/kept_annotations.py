@@ -64,7 +64,7 @@ def _annotations(given: Annotations, where: str, problems: Problems) -> Annotati
 
 
 def provenance(given: Any, where: str, problems: Problems) -> Provenance | None:
-    """Returns a Provenance with the valid fields of the given one, or None for any other object."""
+    """Returns a Provenance with the valid fields of `given`, or None if it is not a Provenance."""
     if given is None:
         return None
     if not isinstance(given, Provenance):

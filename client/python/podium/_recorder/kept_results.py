@@ -197,7 +197,7 @@ def _is_instance(given: Any, kind: type, where: str, problems: Problems) -> bool
 
 
 def run_result(given: Any, problems: Problems) -> RunResult | None:
-    """Returns a RunResult with the valid values of the given one, or None for any other object."""
+    """Returns a RunResult with the valid values of `given`, or None if it is not a RunResult."""
     where = "run_result"
     if not _is_instance(given, RunResult, where, problems):
         return None
@@ -226,21 +226,22 @@ def run_result(given: Any, problems: Problems) -> RunResult | None:
 
 
 def error(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns the text of an error: the given text, or the traceback of a given exception.
+    """Returns an error as a string: the given string, or the traceback of a given exception.
 
-    Returns None for any other object that cannot become a text.
+    Returns None for any other object that cannot be converted to a string.
     """
     if isinstance(given, BaseException):
         return "".join(traceback.format_exception(given))
-    # Servers shorten the text.
+    # Servers shorten the error.
     return kept.text(given, where, problems, 1 << 30)
 
 
 def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
     """Returns the final status of an arm. Replaces an invalid status by a likely one.
 
-    A text that is not a status becomes the status with a similar name, or else FAILED. An empty
-    text or any other value becomes FAILED if the arm has an error, and otherwise COMPLETED.
+    A string that is not a status becomes the status with a similar name, or FAILED if there is
+    none. An empty string, or a value that is not a string, becomes FAILED if the arm has an error,
+    and otherwise COMPLETED.
     """
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered in _ENDS:
@@ -249,7 +250,7 @@ def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
             problems.taken("status", f"status is {given!r}, and recorded as {found}")
         return found
     near = near_names(lowered, _ENDS) if isinstance(lowered, str) and lowered else []
-    # A text that is unknown, such as "crashed", must not let the arm take part in rankings.
+    # An arm with an unknown status, such as "crashed", must not take part in rankings.
     is_text = isinstance(lowered, str) and lowered != ""
     found = ArmStatus.FAILED if has_error or is_text else ArmStatus.COMPLETED
     found = ArmStatus(near[0]) if near else found
@@ -332,7 +333,8 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
     )
     named = name or (config.name and kept.name(config.name, "run_config.name", problems))
     if not named or (named == _UNNAMED and not isinstance(given["run_config"], RunConfig)):
-        # Another arm of that name would lose its results. All ranks of an attempt get one name.
+        # A fixed name could be that of another arm, which would lose its results. All ranks of an
+        # attempt get the same name, because the name depends only on the id of the attempt.
         named = f"{_UNNAMED}-{sha256(attempt.id.encode()).hexdigest()[:8]}"
         problems.taken("name", f"the arm has no name; it is recorded as {named!r}")
         config.name = named

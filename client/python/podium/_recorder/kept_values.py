@@ -1,7 +1,7 @@
-"""Makes valid values, texts and numbers from invalid ones, if possible.
+"""Makes valid values, strings and numbers from invalid ones, if possible.
 
-Each function accepts any object, and returns what can be recorded of it. Each part that is left out
-or changed is added to `problems`, under the name `where`.
+Each function accepts any object, and returns the part of it that can be recorded. Each part that is
+left out or changed is added to `problems`, under the name `where`.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def _tried(
 
 
 def encodable(given: str) -> str:
-    """Returns a text in which escapes replace the characters that UTF-8 cannot encode."""
+    """Returns a string in which escapes replace the characters that UTF-8 cannot encode."""
     return given.encode("utf-8", "backslashreplace").decode()
 
 
 def _as_text(given: Any, where: str) -> str:
-    """Returns the text of a string, a number, a path or a similar object.
+    """Converts a string, a number, a path or a similar object to a plain string.
 
     Raises an error for other objects.
     """
@@ -78,7 +78,10 @@ def _as_text(given: Any, where: str) -> str:
 
 
 def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_bytes) -> str | None:
-    """Returns a text, shortened to `most` bytes, or None if the value is None or has no text."""
+    """Converts a value to a string, and shortens it to `most` bytes.
+
+    Returns None for None, and for a value that cannot be converted.
+    """
     if given is None:
         return None
     found = _tried(_as_text, given, where, problems)
@@ -137,7 +140,7 @@ def optional_name(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def experiment_name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns a valid name of an experiment, or None if no segment of the name is valid.
+    """Returns a valid experiment name, or None if no segment of the given name is valid.
 
     Segments that are empty, `.` or `..` are left out.
     """
@@ -155,7 +158,7 @@ def experiment_name(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def tags(given: Any, where: str, problems: Problems) -> list[str]:
-    """Returns the valid tags of a list. A single text becomes one tag."""
+    """Returns the valid tags of a list. A string instead of a list becomes one tag."""
     if isinstance(given, str):
         problems.taken(where, f"{where} is a string, not a list of strings; it is used as one tag")
         given = [given]
@@ -189,15 +192,15 @@ def seconds(given: Any, where: str, problems: Problems) -> float | None:
 
 
 def integer(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns an integer of 64 bits, or None for any other value."""
+    """Returns a 64-bit integer, or None for any other value."""
     return None if given is None else _tried(coerce.integer, given, where, problems)
 
 
 def step(given: Any, where: str, problems: Problems) -> int | None:
     """Returns a step, or None for a value that is not a number.
 
-    Rounds a number with a fraction down. If its step were left out, a row would count as
-    post-training.
+    Rounds a number with a fraction down, because an eval row without its step would count as a
+    post-training row.
     """
     found = given
     if isinstance(given, str):
@@ -285,9 +288,9 @@ def _add_valid(
 
 
 def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
-    """Returns the given value, cut to the limits of nested levels and of keys.
+    """Returns the given value, cut to the limits of nesting depth and of keys per mapping.
 
-    Levels that are too deep become text.
+    Levels that are nested too deeply become a JSON string.
     """
     if isinstance(given, str):
         return encodable(given)
@@ -358,7 +361,7 @@ def _within(
 
 
 def _cut(value: Any, room: int, size_of: Callable[[Any], int]) -> Any:
-    """Shortens a value to the size `room`: a text in its middle, a list or dict at its end."""
+    """Shortens a value to the size `room`: a string in its middle, a list or dict at its end."""
     if isinstance(value, str):
         return shorten_middle(value, max(room - 16, 0))
     if not isinstance(value, list | dict):

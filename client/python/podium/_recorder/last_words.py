@@ -31,7 +31,7 @@ _NOT_FINISHED = (
 def warn_of_unfinished(
     experiment: str, arms: Iterable[ArmRecording], notices: RecorderWarnings
 ) -> None:
-    """Logs a warning for each unfinished arm of a recorder that is closed, once per arm."""
+    """Logs a warning for each unfinished arm when a recorder is closed, but only once per arm."""
     for arm in arms:
         if not arm.has_finished and arm not in _warned:
             _warned.add(arm)

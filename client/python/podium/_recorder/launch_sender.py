@@ -26,11 +26,11 @@ _TIMES_LONGER = 4
 _STALE_SECONDS = 5.0
 _TOO_MANY_STARTS = 3
 _run_process = subprocess.run
-"""Starts a process and waits for its end; tests replace it."""
+"""Starts a process and waits for its end. Tests replace this function."""
 
 
 class SenderStarter:
-    """Starts a sender process again whenever none runs. Only the upkeep thread uses this object."""
+    """Starts a sender process whenever none runs. Only the upkeep thread uses this object."""
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
@@ -63,9 +63,9 @@ class SenderStarter:
             self._start(outbox)
 
     def wait(self) -> None:
-        """Waits at most 10 seconds for the end of a sender's start.
+        """Waits at most 10 seconds until a sender that is being started runs.
 
-        Returns at once if there is none.
+        Returns at once if no sender is being started.
         """
         if self._thread is not None:
             self._thread.join(_WAIT_SECONDS)
@@ -137,7 +137,8 @@ def is_delivering(outbox: Path) -> bool:
 def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
     """Returns why the sender cannot reach the server, or None if it can or has ended.
 
-    With `or_throttled`, also returns why the server makes the sender wait.
+    If `or_throttled` is set, and the sender waits because it has reached a limit of the server,
+    returns why it waits.
     """
     state = SenderState.read(outbox)
     states = (UNREACHABLE, THROTTLED) if or_throttled else (UNREACHABLE,)
@@ -151,7 +152,7 @@ def unreachable(outbox: Path, *, or_throttled: bool = False) -> str | None:
 def waits(outbox: Path, streams: Collection[str | None]) -> dict[str, str]:
     """Returns the reasons why streams wait, by writer_id, from the status file of the sender.
 
-    `streams` has the writer_ids to look for. Streams that do not wait are left out.
+    `streams` has the writer_ids of the streams. A stream that does not wait is left out.
     """
     state = SenderState.read(outbox)
     return {} if state is None else {s: why for s, why in state.waits.items() if s in streams}

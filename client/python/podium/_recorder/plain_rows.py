@@ -25,7 +25,7 @@ _FLOATS = frozenset({float})
 def plain_row_event(
     arm: str, attempt_id: str | None, name: Any, metrics: Any, step: Any, tags: Any
 ) -> Event | None:
-    """Returns the event of an eval row; None if an argument may need a conversion or a check."""
+    """Returns the event of an eval row, or None if an argument may need a conversion or check."""
     if type(metrics) is not dict or type(tags) not in {tuple, list}:
         return None
     if step is not None and (type(step) is not int or not -_GREATEST <= step <= _GREATEST):

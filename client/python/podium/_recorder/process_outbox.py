@@ -89,8 +89,8 @@ class ProcessOutbox:
         """Begins a stream for an arm or the experiment itself.
 
         The stream is delivered after all events of `follows` and the first event of `starts_after`.
-        Its first segment has `size` bytes, or a default if that is 0. `whole_arm` has all events of
-        an arm that `record_arm` records.
+        Its first segment has `size` bytes, or a default size if `size` is 0. `whole_arm` has all
+        events of an arm that `record_arm` records.
 
         Raises:
             RecordingError: The recorder is strict, and the stream's file cannot be made.
@@ -132,9 +132,9 @@ class ProcessOutbox:
         self._upkeep.call(partial(self._end_all, [stream]), _DISK_SECONDS)
 
     def flush(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
-        """Waits at most `timeout` seconds until the given streams, or all if None, are delivered.
+        """Waits at most `timeout` seconds until the given streams are delivered.
 
-        Returns the counts of their events.
+        Returns the counts of their events. If `streams` is None, waits for all streams.
         """
         chosen = tuple(self._streams if streams is None else streams)
         targets = [(stream, stream.last) for stream in chosen]
@@ -149,7 +149,10 @@ class ProcessOutbox:
         return Flushed(counts.delivered, pending, counts.rejected, counts.dropped, synced)
 
     def counters(self, streams: Sequence[Stream] | None = None) -> Counters:
-        """Returns the counts of the given streams, or of all streams of this process if None."""
+        """Returns the counts of the events of the given streams.
+
+        If `streams` is None, returns the counts of all streams of this process.
+        """
         if streams is not None:
             return sum((stream.counters for stream in streams), Counters())
         return sum((stream.counters for stream in tuple(self._streams)), self._past)
@@ -195,7 +198,7 @@ class ProcessOutbox:
     def _is_safe(self, streams: Sequence[Stream]) -> bool:
         """Returns whether all events are on disk and none can be delivered now.
 
-        Waiting longer is useless then.
+        In this case, waiting longer is useless.
         """
         if any(stream.in_memory for stream in streams):
             return False
@@ -203,7 +206,7 @@ class ProcessOutbox:
         return self.unreachable() is not None or len(self._waits(pending)) == len(pending)
 
     def _final(self, streams: Sequence[Stream]) -> Counters:
-        """Returns the final counts of events. Those that are only in memory count as dropped."""
+        """Returns the final counts of events. Events that are only in memory count as dropped."""
         lost = sum(stream.in_memory for stream in streams)
         counters = self.counters()
         return replace(counters, pending=counters.pending - lost, dropped=counters.dropped + lost)
@@ -226,7 +229,7 @@ class ProcessOutbox:
         return sum(stream.pending_of(target) for stream, target in targets)
 
     def _wake_sender(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> None:
-        """Asks the sender to deliver the pending streams soon. Does so about once a second."""
+        """Asks the sender, at most once a second, to deliver the pending streams soon."""
         if time.monotonic() >= self._next_wake and not self._settings.is_offline:
             self._next_wake = time.monotonic() + _WAKE_SECONDS
             waiting = [stream for stream, target in targets if stream.pending_of(target)]
@@ -267,7 +270,7 @@ class ProcessOutbox:
         return writer
 
     def _falls_back(self, error: Exception) -> bool:
-        """Uses the temporary folder for further streams if an error is a lasting one.
+        """If an error is lasting, uses the temporary folder for all further streams.
 
         Returns whether the folder has changed.
         """
@@ -326,7 +329,7 @@ class ProcessOutbox:
             self._sender.assure(self.folder)
 
     def _sync(self, streams: Sequence[Stream]) -> bool:
-        """Syncs every stream, even if the sync of another fails. Returns whether all succeed."""
+        """Syncs every stream, even if the sync of another fails. Returns whether all succeeded."""
         return False not in [self._is_synced(stream) for stream in streams]
 
     def _is_synced(self, stream: Stream) -> bool:

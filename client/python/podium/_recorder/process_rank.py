@@ -23,12 +23,15 @@ class Rank(NamedTuple):
 
 
 def is_main(rank: int | None) -> bool:
-    """Returns whether a process is the main process. Its rank is None if it is the only process."""
+    """Returns whether the process with a rank is the main process.
+
+    If the rank is None, the process is the only one, and so it is the main process.
+    """
     return rank is None or rank == 0
 
 
 def process_rank() -> Rank | None:
-    """Returns the rank of this process, or None if it is part of no distributed training run.
+    """Returns the rank of this process, or None if its training run is not distributed.
 
     If torch.distributed is initialized, returns the rank in it. Otherwise, returns the first
     environment variable of RANK, OMPI_COMM_WORLD_RANK, PMI_RANK and SLURM_PROCID that is set.

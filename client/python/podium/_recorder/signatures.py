@@ -23,7 +23,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 def forgiving(method: Callable[_P, _R]) -> Callable[_P, _R]:
     """Makes a recording method accept any arguments, unless its recorder is strict.
 
-    Arguments that do not fit its signature are left out and named in a warning.
+    Arguments that do not fit its signature are left out, and a warning names them.
     """
     return forgiving_with(lambda given, _: given[0].notices)(method)
 
@@ -76,7 +76,7 @@ def _fitting(
     names = list(signature.parameters)
     positional = [name for name in names if signature.parameters[name].kind in _POSITIONAL]
     fitting: dict[str, Any] = dict(zip(positional, given, strict=False))
-    # The further positional arguments belong to keyword-only parameters.
+    # Further positional arguments become the values of the keyword-only parameters, in order.
     keywords = iter(name for name in names if name not in positional and name not in named)
     for extra in given[len(positional) :]:
         name = next(keywords, None)

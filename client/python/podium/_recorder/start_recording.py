@@ -136,7 +136,7 @@ def record(
 
 
 class _Checks:
-    """Validates the arguments of `record`. Invalid ones are reported and replaced."""
+    """Validates the arguments of `record`. Invalid arguments are reported and replaced."""
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
@@ -178,7 +178,7 @@ class _Checks:
         return found[-1].SerializeToString()
 
     def address(self, given: str | None) -> str | None:
-        """Returns the address, or None if it is malformed, so that results stay in the outbox."""
+        """Returns the address, or None if it is malformed. In this case, no sender is started."""
         with self._notices.guard("address", outcome="results wait in the outbox"):
             address = server_address(coerce.optional(coerce.text, given, "address"))
             if address.startswith(_UNIX):

@@ -189,9 +189,10 @@ class Stream:
             return self._is_closed
 
     def _may_begin(self) -> bool:
-        """Returns whether this stream may get its file, so that the sender keeps the order.
+        """Returns whether the file of this stream may be created now.
 
-        `follows` must have ended, and `starts_after` must have a file.
+        All events of `follows` must be on disk, and `starts_after` must have a file. The new file
+        names both streams, so that the sender keeps the order.
         """
         follows, starts_after = self.follows, self.starts_after
         return (follows is None or follows.is_over) and (
@@ -201,7 +202,7 @@ class Stream:
     def _open(self) -> StreamWriter:
         if self._writer is None:
             writer = self._begin(self)
-            # Otherwise each stream would keep its predecessor, and so all earlier ones, in memory.
+            # Otherwise each stream would keep all earlier streams of its arm in memory.
             self.follows = self.starts_after = None
             if self._opening is not None:
                 writer.append(self._opening)
@@ -300,10 +301,7 @@ class Stream:
         return written + self.in_memory
 
     def pending_of(self, sequence: int) -> int:
-        """Returns how many of the events up to a sequence number were undelivered.
-
-        The number is that of the last call of `look`.
-        """
+        """Returns how many events up to a sequence number were undelivered at the last `look`."""
         return max(0, sequence - self._progress.delivered)
 
     @property

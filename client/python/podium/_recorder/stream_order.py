@@ -127,7 +127,10 @@ class StreamOrder:
 
 
 def _begin(line: _Line, subject: Subject) -> bool:
-    """Notes that this process starts or records an arm. Returns whether this is the first time."""
+    """Sets `is_begun` and `newest` of a line, because this process starts or records its arm.
+
+    Returns whether this is the first time.
+    """
     is_first = not line.is_begun
     if is_first and line.last is not None:
         line.last.end_soon()

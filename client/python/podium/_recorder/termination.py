@@ -13,7 +13,7 @@ from collections.abc import Callable
 __all__ = ["on_sigterm"]
 
 _SHELL_CODE = 128
-"""A shell reports a process that a signal killed by the exit code 128 plus the signal's number."""
+"""If a signal kills a process, a shell reports the exit code 128 plus the signal's number."""
 
 _actions: list[Callable[[], None]] = []
 _before_fork = threading.local()

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 class Signal:
-    """Wakes a thread. Unlike that of `threading.Event`, `set` cannot hang in a signal handler."""
+    """Wakes a thread. Unlike `threading.Event.set`, `set` cannot hang in a signal handler."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -68,7 +68,8 @@ class Upkeep:
     def start(self) -> None:
         """Starts the thread.
 
-        Python starts no threads while it ends. In this case, `call` runs its action itself.
+        Python starts no threads while it ends. In this case, `call` runs its action in the thread
+        of the caller.
         """
         thread = Thread(target=self._run, name="podium", daemon=True)
         try:
@@ -96,7 +97,7 @@ class Upkeep:
         return errand.result if errand.wait(timeout) else None
 
     def stop(self, timeout: float) -> None:
-        """Ends the thread. Waits for its end, but at most `timeout` seconds: a disk may hang."""
+        """Ends the thread. Waits at most `timeout` seconds for its end, because a disk may hang."""
         self._is_stopping = True
         self.wake()
         if self._thread is not None:

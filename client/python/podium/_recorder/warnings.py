@@ -44,7 +44,7 @@ class RecorderWarnings:
         self._kinds: dict[tuple[str, ...], _Kind] = {}
 
     def say(self, kind: str, text: str, target: Target = _UNKNOWN) -> None:
-        """Logs a text. If a text of the same kind was logged before, only counts it."""
+        """Logs a message. If a message of the same kind was logged before, only counts it."""
         if self._is_new((kind,), kind, target):
             _warn(text, names_place=False)
 
@@ -77,7 +77,7 @@ class RecorderWarnings:
     ) -> None:
         """Logs that a call is not recorded because of an error. If strict, raises the error.
 
-        `outcome` replaces the words "… is not recorded", for example for a setting.
+        If `outcome` is given, it replaces the words "… is not recorded". Settings use it.
         """
         if self.is_strict:
             raise error
@@ -89,7 +89,7 @@ class RecorderWarnings:
     def guard(
         self, call: str, target: Target = _UNKNOWN, outcome: str | None = None
     ) -> Iterator[None]:
-        """Returns a context manager. If its block raises an error, it calls `refuse`."""
+        """Returns a context manager that calls `refuse` if its block raises an error."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is, training goes on
@@ -140,7 +140,10 @@ class _Kind:
 
 
 def _warn(text: str, *, names_place: bool = True) -> None:
-    """Logs a warning. With `names_place`, names the line of the user's code that called Podium."""
+    """Logs a warning.
+
+    If `names_place` is set, the warning names the line of the user's code that called Podium.
+    """
     callers = list(_callers())
     # A trainer that calls an integration is a library. Its caller is the user's code.
     own = (caller for caller in callers if not _is_installed(caller[0].f_code.co_filename))
@@ -148,7 +151,7 @@ def _warn(text: str, *, names_place: bool = True) -> None:
     if frame is None or frame.f_code.co_filename.endswith("threading.py"):
         _LOGGER.warning("podium: %s", text)
         return
-    # Default handlers show only the message, so the message has the place.
+    # Default handlers show only the message, so the message itself names the place.
     place = f"{_shown(frame.f_code.co_filename)}:{frame.f_lineno}: " if names_place else ""
     _LOGGER.warning("podium: %s%s", place, text, stacklevel=level)
 

@@ -31,9 +31,9 @@ class CircuitBreaker:
         self._tried = 0.0
 
     def room(self, now: float, most: int) -> int:
-        """Returns how many calls may run now.
+        """Returns how many calls may run now: `most`, unless calls are paused.
 
-        The result is `most`. While calls are paused, it is 1 if the retry is due, and otherwise 0.
+        While calls are paused, returns 1 if the retry is due, and otherwise 0.
         """
         if self.pause is None:
             return most

@@ -27,9 +27,9 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def note_delivered(self, delivered: Iterable[Event]) -> None:
-        """Notes from delivered events which attempt is running.
+        """Updates which attempt is running, from delivered events.
 
-        The events count as a heartbeat, too.
+        Each delivered event counts as a heartbeat, so the next heartbeat is due 45 s later.
         """
         self._last = time.monotonic()
         for event in delivered:

@@ -1,4 +1,7 @@
-"""Makes the texts about fields that kept their stored value, although a declaration had another."""
+"""Makes messages about fields of an experiment that were declared again with another value.
+
+Such a field keeps its stored value.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +24,7 @@ _METADATA = "metadata."
 async def kept_fields_texts(
     client: RecordingClient, experiment: str, events: Sequence[Event], kept: Sequence[KeptField]
 ) -> list[str]:
-    """Returns a text for each field in `kept`, with its name, stored value and declared value."""
+    """Returns a message for each field in `kept`: its name, stored value and declared value."""
     stored = await _stored(client, experiment)
     return [
         f"experiment {experiment!r} keeps its {field.path}{_stored_text(stored, field.path)}: "
@@ -34,7 +37,7 @@ async def kept_fields_texts(
 async def _stored(client: RecordingClient, experiment: str) -> Experiment | None:
     try:
         return await client.experiment(experiment).get()
-    except PodiumError:  # the texts then do not have the stored values
+    except PodiumError:  # the messages then do not contain the stored values
         return None
 
 

@@ -11,7 +11,10 @@ _LISTED = 2_000
 
 
 async def near_arms_text(experiment: ExperimentReader, arm: str) -> str:
-    """Returns a text that names arms similar to `arm`; "" if there are none, or a call fails."""
+    """Returns a hint with the names of arms that are similar to `arm`.
+
+    Returns "" if there are no such arms, or if a call fails.
+    """
     names: list[str] = []
     try:
         async for found in experiment.arms():

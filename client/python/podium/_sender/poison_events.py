@@ -44,7 +44,10 @@ class PoisonEventPolicy:
             self._seconds = min(2 * self._seconds, _MOST_SECONDS)
 
     def succeeded(self) -> None:
-        """Registers that the server has accepted an event."""
+        """Handles the acceptance of an event by the server.
+
+        After a skipped event, halves the time for which the next failing event is retried.
+        """
         if self._has_given_up:
             self._has_given_up = False
             self._seconds = max(self._seconds / 2, self._least)

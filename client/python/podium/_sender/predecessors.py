@@ -10,7 +10,7 @@ __all__ = ["Predecessor", "Predecessors"]
 
 
 class Predecessor(Protocol):
-    """The members of a stream that are used by the streams to be delivered after it."""
+    """The members of a stream by which later streams decide whether they wait for it."""
 
     folder: Path
     is_gone: bool
@@ -101,7 +101,7 @@ class Predecessors:
         return False
 
     def _is_start_pending(self) -> bool:
-        """Returns whether to wait until the arm that the process started before is created."""
+        """Returns whether to wait until the arm that the process started before this one exists."""
         before = self._starts_after
         if before is not None and (
             before.is_gone

@@ -43,9 +43,9 @@ _EVENTS = DEFAULT_LIMITS.call_events
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BYTES = 1 << 16, 1 << 12, 1 << 20
 """The most bytes of a call: at first, over a slow connection, and over a fast connection."""
 _FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.0
-"""The durations of a call, in seconds, after which the next calls get larger or smaller.
+"""If a call takes less than the first number of seconds, the next calls are larger.
 
-They get larger below the first number, and smaller above the second.
+If it takes more than the second number of seconds, the next calls are smaller.
 """
 
 DEFECTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})

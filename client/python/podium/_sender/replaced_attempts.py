@@ -1,4 +1,4 @@
-"""Makes the texts about running attempts on other hosts that an attempt on this host replaced."""
+"""Makes messages about running attempts on other hosts that an attempt on this host replaced."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ _MOST_QUIET_SECONDS = 120.0
 def replaced_attempts_texts(
     events: Sequence[Event], replaced: Iterable[ReplacedAttempt]
 ) -> list[str]:
-    """Returns a text for each replaced attempt that may still run on another host.
+    """Returns a message for each replaced attempt that may still run on another host.
 
     If the response does not name the host of an attempt, it is read from the attempt's id, unless
     the user has chosen the id. Attempts whose host is unknown are left out, because they may run on

@@ -40,10 +40,10 @@ class Rules:
         is_bounded: Whether a sender delivers only the events that exist at its start. It then
             retries events of a missing experiment or arm only after other streams have progressed.
         poll_seconds: The seconds between two searches of an outbox while events arrive. Without new
-            events, they grow to a tenth of the time since the last event, but at most to ten times
-            this value.
-        defect_seconds: The seconds for which the first event of a stream at which the server fails
-            is retried before it is skipped.
+            events, the time between searches grows to a tenth of the time since the last event, but
+            at most to ten times this value.
+        defect_seconds: The seconds for which the sender retries the first event of a stream that
+            makes the server fail. Then the sender skips the event.
     """
 
     idle_seconds: float
@@ -70,7 +70,7 @@ class Tally:
     missing: int = 0
     """The number of events that neither the server nor the outbox has."""
     notices: list[str] = field(default_factory=list)
-    """Texts for the user, such as about fields that a declaration did not change."""
+    """Messages for the user, such as about fields that a declaration did not change."""
 
 
 class Sender:
@@ -111,9 +111,9 @@ class Sender:
         self.tallies = {outbox: Tally() for outbox in outboxes}
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Delivers until the rules say that the sender ends, or until `stop` is set.
+        """Delivers events until the rules say that the sender ends, or until `stop` is set.
 
-        The process may be killed at any point: no event is lost or applied twice.
+        Even if the process is killed, no event is lost or applied twice.
         """
         OUTBOX_LAG.set(self._lag)
         stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())

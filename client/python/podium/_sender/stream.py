@@ -46,7 +46,7 @@ class Stream:
 
     Args:
         folder: The folder of the stream.
-        defect_seconds: The seconds for which the first event at which the server fails is retried
+        defect_seconds: The seconds for which the first event that makes the server fail is retried
             before it is skipped.
         is_bounded: Whether to deliver only the events that exist now.
 
@@ -66,7 +66,7 @@ class Stream:
         rejected: The number of events that this sender has stored as rejected.
         missing: The number of events that neither the server nor the outbox has.
         answers: The number of calls to which the server gave an answer about the events.
-        notices: Texts for the user.
+        notices: Messages for the user.
         is_gone: Whether the folder was deleted.
         has_ended: Whether the writing process had closed the stream at the last `look`.
 
@@ -192,7 +192,10 @@ class Stream:
         return self._missing_end is not None
 
     def remove(self) -> None:
-        """Deletes a finished stream, unless it has rejected or damaged events."""
+        """Deletes a finished stream, unless it has rejected or damaged events.
+
+        Also keeps an unclosed stream of another host, whose process may still run.
+        """
         if self._may_be_removed():
             self._reader.remove()
 
@@ -266,7 +269,7 @@ class Stream:
         return verdict
 
     async def _with_near_names(self, client: RecordingClient, pause: Pause) -> Pause:
-        """Adds the names of similar arms to the message of a pause: the name may be misspelt."""
+        """Adds the names of similar arms to the message of a pause, for a misspelt name."""
         if self._near_names is None:
             experiment = client.experiment(self.info.experiment)
             near = await near_arms_text(experiment, self.info.arm or "")
@@ -326,7 +329,7 @@ class Stream:
         return None
 
     def _tell_user(self, texts: list[str]) -> None:
-        """Logs texts for the user. Stores them as notices, so that the recorder logs them, too."""
+        """Logs messages for the user. Stores them as notices, which the recorder logs, too."""
         self.notices += texts
         with ignored_disk_errors(self.folder):
             for text in texts:

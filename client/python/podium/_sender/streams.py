@@ -21,14 +21,15 @@ class Streams:
     Args:
         outboxes: The folders of the outboxes.
         is_bounded: Whether to ignore streams and events that are created later.
-        defect_seconds: The seconds for which the first event of a stream at which the server fails
+        defect_seconds: The seconds for which the first event of a stream that makes the server fail
             is retried before it is skipped.
 
     Attributes:
         known: The existing streams by folder, in the order in which they send next.
         unsent: The streams that have something to send, as the keys of a dict, in the same order.
         damaged: The reasons why streams cannot be read, by folder.
-        is_settling: Whether some stream may be removed within seconds, so that a sender goes on.
+        is_settling: Whether some stream may be removed within seconds. `podium sync` waits for
+            this.
     """
 
     def __init__(
@@ -164,9 +165,9 @@ class Streams:
         return (stream.info.experiment, stream.info.arm) in self._open_arms
 
     def _may_go_on(self, stream: Stream) -> bool:
-        """Returns whether the process of a whole arm may still train the arm.
+        """Returns whether the process that recorded a whole arm may still train this arm.
 
-        After `record_arm` it has no open stream of the arm until it logs the next event of the arm.
+        After `record_arm`, the process has no open stream of the arm until it logs another event.
         """
         return stream.info.is_whole_arm and any(
             other.info.pid == stream.info.pid and other.writer_alive

@@ -118,7 +118,7 @@ class Pause(NamedTuple):
     is_defect: bool = False
     """Whether the server failed at a single event that may be skipped."""
     least_seconds: float = 0.0
-    """The least seconds to wait, as the server asks."""
+    """The least seconds to wait, if the server asked for a pause."""
 
     @property
     def is_throttled(self) -> bool:
@@ -142,7 +142,7 @@ class Opening(Enum):
 
     @property
     def creates_arm(self) -> bool:
-        """Whether later events of the process for the arm wait for this first event."""
+        """Whether the first event creates the arm, so that the arm's later events need it."""
         return self in {Opening.ARM, Opening.WHOLE_ARM}
 
 

@@ -50,7 +50,7 @@ def server_address(address: str | None) -> str:
             either.
 
     Raises:
-        ValueError: The address has another form. The text suggests a similar address that is valid.
+        ValueError: The address has another form. The message suggests a similar, valid address.
     """
     source = "address" if address is not None else "PODIUM_ADDRESS"
     given = os.environ.get("PODIUM_ADDRESS", "") if address is None else address
@@ -102,8 +102,8 @@ def host_and_port(
     Args:
         address: The address.
         source: The name of the option or variable that has the address.
-        example_port: The port of the example in the error text. None if `unix:PATH` is valid, too:
-            the error text then names both forms.
+        example_port: The port of the example in the error message. If None, `unix:PATH` is valid,
+            too, and the message names both forms.
 
     Raises:
         ValueError: The address has another form, or the port is too large.

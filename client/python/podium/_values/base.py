@@ -57,7 +57,7 @@ class _Repr(reprlib.Repr):
         self.maxstring = self.maxother = 60
 
     def repr_instance(self, x: Any, level: int) -> str:
-        """Returns the text of a result, of an enum member, or of another object."""
+        """Returns the repr of a result, of an enum member, or of another object."""
         if isinstance(x, StrEnum):
             return repr(str(x))
         if not isinstance(x, ModelBase):

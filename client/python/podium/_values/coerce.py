@@ -2,8 +2,8 @@
 
 Numbers of any library (NumPy, PyTorch, Decimal) become Python numbers. Containers are copied, so
 that later changes of a dict in a training loop do not change the recorded values.
-Each function takes `where`, the name of the argument in error texts. A function raises a TypeError
-if the argument has a wrong type, and a ValueError if its value is not allowed.
+Each function takes `where`, the name of the argument in error messages. A function raises a
+TypeError if the argument has a wrong type, and a ValueError if its value is not allowed.
 """
 
 import contextlib
@@ -171,7 +171,7 @@ def optional(convert: Callable[[Any, str], _T], given: Any, where: str) -> _T | 
 
 
 def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
-    """Returns a function that converts a text to the member of an enum with this text."""
+    """Returns a function that converts a string to the member of an enum with this value."""
 
     def member(given: Any, where: str) -> _E:
         try:
@@ -207,7 +207,7 @@ def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
 
 
 def texts(given: Iterable[Any], where: str) -> list[str]:
-    """Returns a list of str. Rejects a single text, which would be split into letters."""
+    """Returns a list of str. Rejects a single string, which would be split into letters."""
     is_single = isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable)
     if type(given) not in _LISTS and is_single:
         raise TypeError(f"{where} must be a list of strings, not {kind_of(given)}")
@@ -234,20 +234,20 @@ def metrics(given: Mapping[Any, Any], where: str) -> dict[str, float]:
 
 
 def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """Returns a dict of str to Value. Keys of other types are converted to text."""
+    """Returns a dict of str to Value. Keys of other types are converted to str."""
     return _value_map(given, where, 1, _refused)
 
 
 def settings_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """Returns a dict of str to Value. Objects that are not a Value become a text.
+    """Returns a dict of str to Value. Converts other objects, such as paths and enums, to a Value.
 
-    Settings are only shown and compared, so a text of a path or an enum is enough.
+    Settings are only shown and compared, so the text of such an object is enough.
     """
     return _value_map(given, where, 1, _setting)
 
 
 def settings_list(given: Sequence[Any], where: str) -> list[Any]:
-    """Returns a list of Values. Objects that are not a Value become a text, as in settings_map."""
+    """Returns a list of Values. Converts other objects to a Value, as `settings_map` does."""
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(f"{where} must be a list, not {kind_of(given)}")
     return [_value(item, f"{where}[{index}]", 1, _setting) for index, item in enumerate(given)]
@@ -261,7 +261,7 @@ def value(given: Any, where: str) -> Value:
 
     Raises:
         TypeError: The value has another type, such as bytes or a set.
-        ValueError: An int needs more than 64 bits, two keys become the same text, or the value is
+        ValueError: An int needs more than 64 bits, two keys become the same string, or the value is
             nested too deeply.
     """
     return _value(given, where, 1, _refused)
@@ -307,7 +307,7 @@ def _value_number(given: Any, where: str, depth: int, fallback: _Fallback) -> Va
             return _digits(index)
         return integer(index, where)
     if _has(given, "__float__"):
-        # A setting that no float can hold, such as a very large fraction, becomes a text.
+        # A setting that no float can hold, such as a very large fraction, becomes a string.
         with contextlib.suppress(*_UNFIT if fallback is _setting else ()):
             return number(given, where)
     return fallback(given, where, depth)
@@ -338,9 +338,9 @@ def _refused(given: Any, where: str, _depth: int) -> Value:
 
 
 def _setting(given: Any, where: str, depth: int) -> Value:
-    """Converts an object in a configuration to a Value that is the same in every run of a program.
+    """Converts an object in a configuration to a Value.
 
-    Raises a TypeError if there is no such Value, as for an object whose text has a memory address.
+    Raises a TypeError if the text of the object has a memory address, which changes with each run.
     """
     if isinstance(given, Enum):
         plain = isinstance(given.value, bool | int | float | str)

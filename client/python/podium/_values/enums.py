@@ -1,4 +1,4 @@
-"""The enums of Podium. Each member equals its plain text (`arm.status == "completed"`)."""
+"""The enums of Podium. Each member equals a plain string (`arm.status == "completed"`)."""
 
 from enum import StrEnum
 

@@ -17,7 +17,7 @@ _WORDS = re.compile(r"([\W_]+)")
 
 
 def shorten_names(names: Sequence[str], length: int = LONGEST_NAME) -> list[str]:
-    """Returns names, each shortened to at most `length` characters. Different ones stay different.
+    """Shortens each name to at most `length` characters. Different names stay different.
 
     The words in which long names differ are kept. Words and numbers are kept whole if possible, so
     that `rank128` does not become `rank12…`. A shortened name is longer than `length` only if it

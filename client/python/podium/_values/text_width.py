@@ -1,4 +1,4 @@
-"""Measures and pads texts for terminals, where a character may have no width or a double one."""
+"""Measures and pads texts for terminals, where a character may have no or double width."""
 
 from unicodedata import category, east_asian_width
 

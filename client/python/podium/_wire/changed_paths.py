@@ -1,4 +1,4 @@
-"""The paths of changed fields of a run_config, in the metadata and the text of an error."""
+"""The paths of changed fields of a run_config, in the metadata and the message of an error."""
 
 from collections.abc import Mapping
 
@@ -22,17 +22,17 @@ def paths_metadata(paths: list[str]) -> dict[str, str]:
 
 
 def add_paths(text: str, metadata: Mapping[str, str]) -> str:
-    """Adds the paths of the metadata to the text of an error, and how many more paths there are."""
+    """Adds the paths in the metadata to an error message, and how many more paths there are."""
     paths = metadata[PATHS_KEY].split(",")
     more = int(metadata[_COUNT_KEY]) - _MOST_PATHS
-    # The end of a long text is cut, so the paths come last.
+    # The end of a long message is cut, so the paths come last.
     return f"{text}{_LABEL}{', '.join(paths)}" + (f" and {more} more" if more > 0 else "")
 
 
 def complete_text(text: str, metadata: Mapping[str, str]) -> str:
-    """Returns the text of an error.
+    """Returns the complete message of an error.
 
-    If the paths at its end were cut off, replaces them by those of the metadata.
+    If the paths at the end of the message were cut off, replaces them by those of the metadata.
     """
     start, label, _ = text.partition(_LABEL)
     is_cut = text.endswith("…") and label and metadata.get(_COUNT_KEY, "").isdecimal()

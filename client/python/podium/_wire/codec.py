@@ -5,7 +5,7 @@
 primary eval. It raises a TypeError or ValueError for values that a message cannot hold.
 `x_from_proto` never raises an error, although a newer server may send
 
-- an unknown enum value, which becomes the text `unknown(N)`; `x_to_proto` rejects it;
+- an unknown enum value, which becomes the string `unknown(N)`; `x_to_proto` rejects it;
 - an unknown kind of Value, which becomes None;
 - an unknown field, which is ignored.
 """

@@ -246,7 +246,7 @@ def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[Refus
 
 
 def _completed(refused: RefusedEvent, reason: str, text: str) -> RefusedEvent:
-    """Returns a rejected event. If its text was cut, completes it from the text of the status."""
+    """Returns a rejected event. If its message was cut, completes it from the status's text."""
     start = refused.message.removesuffix("…")
     place = text.find(start)
     is_cut = start != refused.message and refused.reason == reason and place >= 0

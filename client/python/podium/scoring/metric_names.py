@@ -11,8 +11,8 @@ def candidates(metric: str) -> list[tuple[str | None, str]]:
 
     The first pair for which an arm has a value is used. For each dot, from the left, there is a
     pair with the eval name before the dot and the key after it. The last pair is None and the whole
-    text: a key in the arm's eval metrics, else in its training metrics. Names and keys are never
-    empty, so a dot at either end is not a separator.
+    metric: a key in the arm's eval metrics, or else in its training metrics. Names and keys are
+    never empty, so a dot at either end is not a separator.
 
     Raises:
         InvalidArgumentError: The metric is empty.
@@ -25,12 +25,12 @@ def candidates(metric: str) -> list[tuple[str | None, str]]:
 
 
 def check_eval_name(name: str) -> None:
-    """Raises an InvalidArgumentError if a text is not a valid name of an eval on any server."""
+    """Raises an InvalidArgumentError if a string is not a valid eval name on any server."""
     _check(name, "name", MOST_NAME_BYTES)
 
 
 def check_metric(metric: str) -> None:
-    """Raises an InvalidArgumentError if a text is not a valid metric on any server."""
+    """Raises an InvalidArgumentError if a string is not a valid metric on any server."""
     _check(metric, "metric", MOST_METRIC_BYTES)
 
 

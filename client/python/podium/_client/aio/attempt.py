@@ -23,9 +23,10 @@ _T = TypeVar("_T")
 class AsyncArmRun(AsyncArmHandle):
     """An attempt at training an arm, which `start_arm` starts.
 
-    At the end of an `async with` block the arm is completed. If the block raises, the arm is failed
-    with the error. If the task is cancelled, or on KeyboardInterrupt, the arm is cancelled. After a
-    call of `finish`, the end of the block changes nothing.
+    When an `async with` block ends, the arm is recorded as completed. If the block raises an error,
+    the arm is recorded as failed, with the error. If the task is cancelled, or after
+    KeyboardInterrupt, it is recorded as cancelled. If `finish` has recorded a status before, the
+    end of the block records nothing.
     """
 
     async def __aenter__(self) -> Self:

@@ -240,8 +240,8 @@ class AsyncExperimentHandle(AsyncAnalysis):
     ) -> AsyncArmStart:
         """Starts an attempt at training an arm. From then on, the status of the arm is `running`.
 
-        At the end of its block (`async with`), the arm is completed. If the block raises, the arm
-        is failed with the traceback as its error.
+        When its block (`async with`) ends, the arm is recorded as completed. If the block raises an
+        error, the arm is recorded as failed, with the traceback as its error.
 
         Args:
             run_config: The configuration of the run.

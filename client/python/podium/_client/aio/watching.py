@@ -1,4 +1,4 @@
-"""Watches an experiment until it is deleted. After a call has failed, another one continues."""
+"""Watches an experiment until it is deleted. If a call fails, the next call continues the watch."""
 
 from collections.abc import AsyncIterator
 
@@ -11,9 +11,9 @@ __all__ = ["watch"]
 
 
 async def watch(connection: AsyncConnection, session: WatchSession) -> AsyncIterator[WatchUpdate]:
-    """Yields the updates of a watch. Makes another call after a temporary failure.
+    """Yields the updates of a watch. After a temporary failure, makes another call.
 
-    Raises any other error.
+    Raises the error of any other failure.
     """
     while not session.is_stopped:
         try:

@@ -227,10 +227,11 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
         remove_tags: Strings = (),
         group_name: str | None = None,
     ) -> None:
-        """Changes notes, tags or group of the arm, during or after its training.
+        """Changes the notes, tags or group of the arm, during or after its training.
 
         Values that are not given stay unchanged. Annotations take precedence over the tags of the
-        run_config and over the group that `start_arm` was given. Later attempts keep them.
+        run_config and over the group that `start_arm` was given. Later attempts of the arm keep the
+        annotations.
 
         Args:
             notes: The new notes; "" removes them.

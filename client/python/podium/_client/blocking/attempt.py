@@ -16,9 +16,9 @@ __all__ = ["ArmRun", "begin_attempt"]
 class ArmRun(ArmHandle):
     """An attempt at training an arm, which `start_arm` starts.
 
-    At the end of a `with` block the arm is completed. If the block raises, the arm is failed with
-    the error, or cancelled on KeyboardInterrupt. After a call of `finish`, the end of the block
-    changes nothing.
+    When a `with` block ends, the arm is recorded as completed. If the block raises an error, the
+    arm is recorded as failed, with the error. After KeyboardInterrupt, it is recorded as cancelled.
+    If `finish` has recorded a status before, the end of the block records nothing.
     """
 
     def __enter__(self) -> Self:
