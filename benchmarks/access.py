@@ -121,7 +121,7 @@ async def _served(row: TokenRow) -> AsyncIterator[tuple[Access, str]]:
 async def _client(address: str, secret: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs a client in its own process.
 
-    It sends a fixed number of calls for each line of its input.
+    The client sends a fixed number of calls for each line of its input.
     """
     client = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, address, secret), stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -2,7 +2,7 @@
 
     python benchmarks/bursts.py
 
-Six connections send 1,000 calls each at the same moment. A bare server of grpcio rejects each call
+Six connections send 1,000 calls each at the same moment. A bare grpcio server rejects each call
 without reading it. Podium rejects only the calls that exceed its limits. A server handles calls in
 the order of their arrival. So a burst delays other clients by the number of its calls, times the
 CPU time of a call.

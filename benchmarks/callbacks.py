@@ -37,7 +37,7 @@ class _Clock:
         self.recorders: list[int] = []
 
     def recorded(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Returns a method of the recorder that also measures its time."""
+        """Wraps a method of the recorder, so that the time of its calls is measured."""
 
         @functools.wraps(method)
         def call(*given: Any, **named: Any) -> Any:
@@ -50,7 +50,7 @@ class _Clock:
         return call
 
     def hook(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Returns a hook that also measures its time.
+        """Wraps a hook, so that the time of its calls is measured.
 
         The time of hooks that record nothing is added to the next recorded step.
         """

@@ -114,7 +114,7 @@ def _fill_calls(
 async def fill_experiments(path: Path, experiments: dict[str, int]) -> None:
     """Fills a new store with experiments.
 
-    `experiments` has their numbers of arms by their names.
+    `experiments` maps the name of each experiment to its number of arms.
     """
     store = SqliteStore(path)
     await store.open()
@@ -210,7 +210,7 @@ def start_arms(experiment: str, writers: int) -> Iterator[RecordRequest]:
 def row_calls(experiment: str, writer: int, rows: int) -> Iterator[bytes]:
     """Yields requests of one writer without end.
 
-    Each has the next `rows` rows of the writer's stream.
+    Each request has the next `rows` rows of the writer's stream.
     """
     sequence = 1
     while True:

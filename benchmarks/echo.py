@@ -1,7 +1,7 @@
 """Runs the echo server, which sends every request back. Podium is compared with it.
 
-It uses the same grpc.aio, event loop, options, admission and errors as Podium, and does no other
-work. So no server in Python on this stack can be faster.
+The echo server uses the same grpc.aio, event loop, options, admission and errors as Podium, and
+does no other work. So no server in Python on this stack can be faster.
 """
 
 import asyncio

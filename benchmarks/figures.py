@@ -1,4 +1,4 @@
-"""The figures of a run of the benchmarks, and the table that shows them."""
+"""The measured figures of the benchmarks, and the table that shows them."""
 
 from dataclasses import dataclass
 

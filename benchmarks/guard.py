@@ -1,6 +1,6 @@
-"""Compares the costs of the frequent operations with the committed baseline.
+"""Compares the costs of the frequent operations with the baseline benchmarks/guard.json.
 
-    make bench-guard                         fails if one costs 15 % more than benchmarks/guard.json
+    make bench-guard                         fails if an operation costs 15 % more than the baseline
     python benchmarks/guard.py --update      writes the baseline, after an intended change
 
 The cost of an operation is the number of functions that it calls in this process, in Python and in

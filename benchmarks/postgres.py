@@ -30,7 +30,7 @@ __all__ = ["measure"]
 _EXPERIMENTS = 8
 _ROWS = 100
 _MOST_ROWS = 8_000
-"""The most rows per second of an experiment. Requests for as many rows are built beforehand."""
+"""An upper bound of the rows per second. Before each round, requests for this rate are built."""
 _ARMS = 16
 _READERS = 16
 _RECORD = "/podium.v1.RecordingService/Record"

@@ -28,7 +28,7 @@ __all__ = ["alternate", "latency", "scaling", "throughput"]
 _CONNECTIONS = 16
 _SLICE_SECONDS = 0.5
 _CALLS_PER_CHECK = 100
-"""The number of calls of which one answer is checked."""
+"""The number of calls after which one answer is checked."""
 _ARMS = 1_024
 """The number of arms whose rows are read.
 

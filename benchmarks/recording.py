@@ -41,7 +41,7 @@ _LOADS = (
 def trainer_side(addresses: dict[str, str], *, rounds: int) -> list[Figure]:
     """Measures each `log_eval` after the first one.
 
-    `addresses` has the address of each server by its description in the figures.
+    `addresses` maps the description of a server in the figures to the server's address.
     """
     return [
         _figure(load, name, address, rounds)

@@ -3,7 +3,7 @@
     python benchmarks/trainer.py EVENTS PAUSE BUSY
 
 Prints the median and the 99th percentile in microseconds, as JSON. Environment variables, such as
-PODIUM_ADDRESS, set where it records.
+PODIUM_ADDRESS, determine where the results are recorded.
 """
 
 import itertools

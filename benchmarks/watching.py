@@ -71,7 +71,7 @@ async def _watches(
 ) -> AsyncIterator[None]:
     """Opens watches.
 
-    With `reading`, each reads up to its first marker. Otherwise none reads anything.
+    With `reading`, each client reads up to its first marker. Otherwise the clients read nothing.
     """
     # A client buffers 64 KiB before the server has to wait. With the probe, it would buffer 4 MiB.
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]

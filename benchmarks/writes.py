@@ -120,7 +120,7 @@ def _check_stored(address: str, experiment: str, load: Load, rows: int) -> None:
 def _raw_rate(*, rows: int, calls: int) -> float:
     """Returns the rows per second of bare SQLite.
 
-    It runs the statements that Podium runs for the calls.
+    Bare SQLite runs the statements that Podium runs for the calls.
     """
     with tempfile.TemporaryDirectory() as folder:
         path, copy = Path(folder) / "podium.db", Path(folder) / "raw.db"

@@ -52,7 +52,7 @@ def instructions(text: str) -> Iterator[Instruction]:
 
 
 def _run(*command: str | Path, **options: Any) -> str:
-    """Returns the output of a command. Exits with 1 if the command fails."""
+    """Runs a command, and returns its output. Exits with 1 if the command fails."""
     ended = subprocess.run(
         [str(part) for part in command],
         stdout=subprocess.PIPE,

@@ -3,7 +3,7 @@
 Usage: `python tools/make_blocking.py [--check]`. With --check it writes nothing, and exits with 1
 if a generated file is not current.
 
-It translates each `_client/aio/NAME.py` to `_client/blocking/NAME.py`: it removes `async` and
+This tool translates `_client/aio/NAME.py` to `_client/blocking/NAME.py`: it removes `async` and
 `await`, and replaces the names of classes, in docstrings too. The modules in `BY_HAND` differ in
 what they do, so both versions are written by hand.
 """

@@ -27,7 +27,7 @@ _HINT = "pip install 'podium[server]'"
 
 
 def _run(*command: str | Path, expect: int = 0) -> str:
-    """Returns the standard output and standard error of a command.
+    """Runs a command. Returns its standard output and standard error.
 
     Raises:
         SystemExit: The exit code is not the expected one.
@@ -82,7 +82,7 @@ def _install(wheel: Path, folder: Path) -> Path:
 
 
 def _check_missing_extra(client: Path) -> None:
-    """Checks that `podium serve` names the extra that is missing."""
+    """Checks that the error of `podium serve` names the missing extra."""
     output = _run(client / "podium", "serve", expect=2)
     if _HINT not in output or "Traceback" in output:
         sys.exit(f"wheel-check: podium serve without the extra does not print {_HINT!r}:\n{output}")

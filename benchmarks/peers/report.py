@@ -10,12 +10,12 @@ NONE = "\N{EN DASH}"
 _OURS = "podium"
 
 Seen = Mapping[tuple[str, str], Sequence[float] | str]
-"""The results by figure and tool: a number for each round, or a text, such as an error."""
+"""The results by figure and tool: a number for each round, or a string, such as an error."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: the key of its result, its text, and the factor from the result to its unit."""
+    """A figure: the key of its result, its label, and the factor from the result to its unit."""
 
     key: str
     what: str

@@ -16,7 +16,10 @@ __all__ = ["UNLIMITED", "Quotas", "Usage"]
 
 _clock = time.monotonic
 _BURST_SECONDS = 1.0
-"""After a pause, a caller may at once use the amount that its limit allows in these seconds."""
+"""The seconds of a burst.
+
+After a pause, a caller may at once use the amount that its limit allows in this time.
+"""
 _ROUNDING = 1e-6
 _UNITS: Mapping[str, str] = {
     "calls_per_second": "calls a second",
@@ -31,8 +34,8 @@ _RATES = ("calls_per_second", "events_per_second", "bytes_per_second")
 class _Rate:
     """Limits an amount per second with the algorithm called token bucket.
 
-    Any amount can be taken unless the bucket is overdrawn. So a single large call passes, and the
-    call after it waits longer.
+    Any amount can be taken unless the bucket is overdrawn. So a single large call passes, and later
+    calls are rejected until the bucket is no longer overdrawn.
 
     Args:
         number: The limit, as an amount per second.
@@ -68,7 +71,7 @@ class Usage:
     Args:
         limits: The limits of the token.
         owner: The name of the token; None for all callers together.
-        total: The usage of all callers together. None if this object is it.
+        total: The usage of all callers together. None if this object counts them.
         rows: Counts and limits the token's stored rows. None if rows are not counted.
 
     Attributes:
@@ -101,7 +104,7 @@ class Usage:
         return own if total is None else own + total._rates[name]  # noqa: SLF001 - its own kind
 
     def enter(self) -> None:
-        """Begins a call. Raises QUOTA_EXCEEDED or OVERLOADED if the caller has too many calls."""
+        """Begins a call. Raises QUOTA_EXCEEDED or OVERLOADED if the call exceeds a limit."""
         # Every call runs this, so it calls few functions.
         if self._calls >= self._most_calls:
             self._check("calls", self._calls, self._limits.calls)
@@ -124,7 +127,7 @@ class Usage:
     def watching(self) -> Iterator[None]:
         """Counts a call as a watch inside the block.
 
-        Raises QUOTA_EXCEEDED if there are too many watches.
+        Raises QUOTA_EXCEEDED or OVERLOADED if there are too many watches.
         """
         self._check("watches", self._watches, self._limits.watches)
         self._watches += 1
@@ -205,8 +208,9 @@ class Quotas:
     async def row_gauges(self) -> Mapping[str, float]:
         """Returns metrics for monitoring, by name.
 
-        The metrics are the number of all stored rows and, for each token with a limit of stored
-        rows, the number of its stored rows and the limit. Returns nothing if rows are not counted.
+        The metrics have the number of all stored rows. For each token with a limit of stored rows,
+        they also have the number of its stored rows, and the limit. Returns an empty dict if rows
+        are not counted.
         """
         if self._everybody.rows is None:
             return {}

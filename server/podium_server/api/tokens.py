@@ -31,7 +31,7 @@ from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
 __all__ = ["Tokens", "new_row", "public", "revocable"]
 
 _MOST_TOKENS = 10_000
-"""The most tokens of a store, including revoked ones. The server reads all every 2 seconds."""
+"""The most tokens of a store, including revoked ones. The server reads them all every 2 seconds."""
 _MOST_OF_A_NAME = 100
 _MOST_PREFIXES = 100
 _MOST_LIMIT = 2**63 - 1

@@ -44,7 +44,7 @@ _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 """The seconds between two checks of the token while nothing changes."""
 _AHEAD_SECONDS = 5.0
-"""If a client has a later revision than the store, the seconds to wait for the store.
+"""The seconds to wait for the store if a client has a later revision than the store.
 
 If the store has still not reached this revision, the client is told to discard its state.
 """
@@ -228,7 +228,7 @@ class _Sent:
                     yield content
 
     async def _step(self, last: _Step) -> _Step:
-        """Returns the message of the next page, or one that tells of a deletion."""
+        """Returns the message of the next page, or the message that the experiment is deleted."""
         try:
             async with self._taking_turns():
                 page = await self._store.changes(

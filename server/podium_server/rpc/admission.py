@@ -121,7 +121,7 @@ class Admission:
         return overloaded(message)
 
     def note_overloaded(self, calls: int) -> None:
-        """Counts rejected calls, and logs a warning, but at most one in a minute."""
+        """Counts rejected calls, and logs a warning at most once in a minute."""
         self._refused += calls
         now = time.monotonic()
         if now >= self._next_warning:
@@ -187,7 +187,7 @@ class Admission:
                 await asyncio.wait_for(self._all_left.wait(), seconds)
 
     async def _wait_until_quiet(self) -> None:
-        """Waits a short time, until no more calls arrive, so that each gets its error.
+        """Waits until no more calls arrive, but only a short time, so that late calls get an error.
 
         After that, gRPC stops, and ends any further call without a reason.
         """
@@ -257,7 +257,7 @@ class AdmittedCall:
         """Returns the response, and reserves memory for it until the client has read it.
 
         Frees the memory of the request.
-        Raises OVERLOADED if too many responses are unread, or if the call was rejected meanwhile.
+        Raises OVERLOADED if too many responses are unread, or if `refuse` has ended the call.
         """
         if self.refusal is not None:
             raise overloaded(
@@ -273,7 +273,7 @@ class AdmittedCall:
     def refuse(self, error: PodiumError) -> None:
         """Ends the call with an error. To wait for its end, await `refusal`.
 
-        Does nothing if the call is already answered or rejected.
+        Does nothing if the call is already answered, or was ended in this way before.
         """
         if self.refusal is None and not self._is_answered:
             self.refusal = self._abort(error)

@@ -109,7 +109,7 @@ _SUBJECTS: Mapping[str, Callable[[Any], Mapping[str, Any] | None]] = {
 
 
 class Audit:
-    """Writes the log in a thread. If the file was renamed, as logrotate does, it begins a new file.
+    """Writes the log in a thread. If the file is renamed, as by logrotate, begins a new file.
 
     Args:
         path: The file.
@@ -224,7 +224,7 @@ class Audit:
 
 
 def _append(file: WatchedFileHandler, text: str) -> None:
-    """Writes a text to disk without a buffer. So no text remains in memory if the disk is full."""
+    """Writes text to disk without a buffer. So no text remains in memory if the disk is full."""
     descriptor = file.stream.fileno()  # type: ignore[union-attr]  # it is open
     rest = memoryview(text.encode())
     while rest:

@@ -1,6 +1,6 @@
 """Handlers of methods. They take and return bytes, are built once, and are the same for all fronts.
 
-They parse requests themselves, so that a malformed message gets INVALID_ARGUMENT.
+Handlers parse requests themselves, so that a malformed message gets INVALID_ARGUMENT.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable

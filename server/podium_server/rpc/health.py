@@ -1,4 +1,4 @@
-"""The service grpc.health.v1.Health. Its methods take and return bytes like all others."""
+"""The service grpc.health.v1.Health. Its methods take and return bytes, as all methods do."""
 
 import asyncio
 import contextlib

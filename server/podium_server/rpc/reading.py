@@ -20,7 +20,7 @@ from podium_server.rpc.shares import SharedBudget
 __all__ = ["ReadGate", "Reader"]
 
 _SLOW_SECONDS = 0.02
-"""The regular check rejects no request that has been read for less than these seconds.
+"""The regular check rejects no request that has been read for less than this time.
 
 A request from the same machine arrives within this time.
 """

@@ -311,7 +311,7 @@ def _between(least: float, most: float, what: str) -> Callable[[str], float]:
 
 
 def _number(text: str) -> float:
-    """Returns the number in a text, or NaN if it is not a number."""
+    """Converts text to a number. Returns NaN if the text is not a number."""
     try:
         return float(text)
     except ValueError:

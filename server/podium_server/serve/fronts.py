@@ -18,7 +18,7 @@ __all__ = ["Front", "front_of", "http_front", "tracing"]
 
 
 class Front(Protocol):
-    """Receives the calls of gRPC."""
+    """Receives gRPC calls."""
 
     def __init__(
         self,

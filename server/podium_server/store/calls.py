@@ -40,14 +40,17 @@ Subject: TypeAlias = "tuple[str, str | None]"
 
 @dataclass(slots=True)
 class ArmNeeds:
-    """The parts and eval rows of one arm that a call needs. The arm's own row is always loaded.
+    """The data of one arm that a call needs. The arm's own row is always loaded.
 
-    Rows in `keys` are loaded with their content. Without `all_rows`, the row that `eval(name)`
-    returns is loaded too, for each eval name in `keys`. With `all_rows`, every row is loaded
-    without its content. A call that compares its rows with the stored rows then needs content only
-    where the sizes are equal: `sizes` has the sizes in bytes of the call's rows, and only stored
-    content of such a size is loaded. So a call loads no more content than its request has.
-    `point_steps` are the steps whose points of the training series are needed.
+    Attributes:
+        parts: The names of the parts to load.
+        keys: The keys of eval rows to load with their content. Without `all_rows`, the row that
+            `eval(name)` returns is loaded too, for each eval name in `keys`.
+        all_rows: Whether to load every eval row. Rows that are not in `keys` lack their content.
+        sizes: With `all_rows`, the sizes in bytes of the call's own rows, by key. The content of a
+            stored row is loaded if it has one of these sizes, because only then can it be equal.
+            So a call loads no more content than its request has.
+        point_steps: The steps at which points of the training series are loaded.
     """
 
     parts: set[str] = field(default_factory=set)
@@ -73,11 +76,17 @@ class Needs:
 
 @dataclass(slots=True)
 class LoadedArm:
-    """A loaded arm: its row, the requested parts (b"" if empty) and the requested rows that exist.
+    """A loaded arm.
 
-    `answering` maps the eval name of each requested key to the row that `eval(name)` returns, or
-    None. `points` has the values by key at each requested step. `has_points` is False if all rows
-    were requested and the arm has no training series. Otherwise it is True.
+    Attributes:
+        row: The row of the arm.
+        parts: The requested parts by name. An empty part is b"".
+        rows: The requested eval rows that exist, by key.
+        answering: The row that `eval(name)` returns, or None, for the eval name of each requested
+            key. Empty if all rows were requested.
+        points: The values by key at each requested step.
+        has_points: False if all rows were requested and the arm has no training series. Otherwise
+            True.
     """
 
     row: ArmRow
@@ -104,10 +113,14 @@ class Loaded:
 class StaleScores:
     """The scores of an arm that must be derived again after its rows are written.
 
-    `answering` has the rows that `eval(name)` now returns, with their new scores. `names` are the
-    evals whose row the store has to look up; `all_names` means all evals of the arm. `primary`
-    tells whether the primary eval may have changed, and so all bare scores: those without an eval
-    name. `metrics` has the training metrics that changed, by key.
+    Attributes:
+        answering: The rows that `eval(name)` now returns, by eval name, as far as they are known.
+            They have the new scores.
+        names: Further evals with stale scores, for which the store looks up these rows.
+        all_names: Whether the store looks up these rows for all evals of the arm.
+        primary: Whether the primary eval may have changed. Then all bare scores are stale: the
+            scores without an eval name.
+        metrics: The training metrics that changed, by key.
     """
 
     answering: dict[str, EvalRow] = field(default_factory=dict)
@@ -126,13 +139,23 @@ class StaleScores:
 class ArmChange:
     """The changes of one arm.
 
-    Removals come first. `clear_rows` removes all rows and all scores. `cut_after` removes all
-    post-training rows, and the in-loop rows after this step. `remove_keys` removes the rows with
-    these keys. Points of the training series are removed too: all (`clear_points`), or those after
-    a step (`cut_points_after`). Then `parts`, `rows` and `points` are written. Points of other keys
-    at the same step are kept. `was_completed` tells whether the arm was COMPLETED before.
-    `added_rows` is the change of the arm's number of stored rows. It leaves out the rows that
-    `cut_after`, `clear_points` and `cut_points_after` remove, because the store counts these.
+    Rows are removed before `rows` are written, and points before `points` are written.
+
+    Attributes:
+        row: The new row of the arm.
+        was_completed: Whether the arm was COMPLETED before.
+        added_rows: The change of the arm's number of stored rows. It leaves out the rows that
+            `cut_after`, `clear_points` and `cut_points_after` remove, because the store counts
+            these.
+        parts: The parts to write, by name.
+        rows: The eval rows to write.
+        clear_rows: Whether to remove all eval rows and all scores.
+        cut_after: A step: all post-training rows are removed, and the in-loop rows after the step.
+        remove_keys: The keys of further eval rows to remove.
+        clear_points: Whether to remove all points of the training series.
+        cut_points_after: A step: the points after it are removed.
+        points: The values to write, by step and key. Values of other keys at the step are kept.
+        stale_scores: The scores that must be derived again.
     """
 
     row: ArmRow
@@ -186,11 +209,16 @@ class Changes:
 class CurrentRows:
     """The rows from which an arm's stale scores are derived.
 
-    The store reads them after it has written the arm's changes. `answering` maps each stale eval
-    name to the row that `eval(name)` returns: the post-training row, else the one with the greatest
-    step, else None. `first` is the primary eval: the row with the lowest primary class, and among
-    these the lowest position. `parts` has the arm's parts `metrics` and `given` if the primary eval
-    is stale. `eval_count` is the number of rows if the changes have `cut_after`; otherwise it is 0.
+    The store reads these rows after it has written the arm's changes.
+
+    Attributes:
+        answering: The row that `eval(name)` returns, for each eval name that the store looks up
+            (see `StaleScores`): the post-training row, else the row with the greatest step, else
+            None.
+        first: The primary eval, if it may have changed: the row with the lowest primary class, and
+            among these the lowest position.
+        parts: The arm's parts `metrics` and `given`, if the primary eval may have changed.
+        eval_count: The number of the arm's eval rows if the changes have `cut_after`; otherwise 0.
     """
 
     answering: dict[str, EvalRow | None] = field(default_factory=dict)
@@ -203,10 +231,13 @@ class CurrentRows:
 class DerivedScores:
     """The scores that follow from the current rows of an arm.
 
-    `scores` maps an eval name to all scores of the eval, or to None if the eval has no scores.
-    `bare`, if set, has all bare scores: the scores without an eval name. The scores in `scores` and
-    `bare` replace the stored ones. `training` has bare scores of training metrics. Such a score is
-    not written if its key already has a score of another origin.
+    Attributes:
+        scores: All scores of an eval, or None if it has none, by the name of the eval. They replace
+            the stored scores of the eval.
+        bare: All bare scores (scores without an eval name), by key. They replace the stored bare
+            scores. None if the bare scores are not stale.
+        training: Bare scores of training metrics, by key. Such a score is not written if its key
+            already has a score of another origin.
     """
 
     scores: dict[str, RowScores | None] = field(default_factory=dict)

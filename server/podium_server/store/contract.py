@@ -101,10 +101,10 @@ class ChangeListener(Protocol):
     watched: Collection[str]
 
     def changing(self, subjects: Collection[Subject], /) -> None:
-        """Called at the beginning of a commit, before readers can see its changes."""
+        """Is called at the beginning of a commit, before readers can see its changes."""
 
     def changed(self, subjects: Collection[Subject], /) -> None:
-        """Called at the end of a commit, whether it succeeded or failed."""
+        """Is called at the end of a commit, whether the commit succeeded or failed."""
 
 
 class Store(ABC):
@@ -144,7 +144,7 @@ class Store(ABC):
 
     @abstractmethod
     def listen(self, listener: ChangeListener) -> None:
-        """Calls the listener at every later commit. The store must be open."""
+        """Registers a listener, which is called at every later commit. The store must be open."""
 
     @abstractmethod
     async def tokens(self) -> list[TokenRow]:
@@ -152,7 +152,7 @@ class Store(ABC):
 
     @abstractmethod
     async def add_token(self, row: TokenRow) -> None:
-        """Adds a token. It is durable when this returns."""
+        """Adds a token. The token is durable when this method returns."""
 
     @abstractmethod
     async def revoke_token(self, token_id: str, now: int) -> None:
@@ -163,7 +163,7 @@ class Store(ABC):
         """Runs a call in one transaction. Returns its result when the transaction is durable."""
 
     async def takes_writes(self) -> bool:
-        """Returns whether the store can store calls now. A store in a file always can.
+        """Returns whether the store takes writes now. A store in a file always does.
 
         A database can answer reads while it takes no writes, or be unreachable.
         """

@@ -25,7 +25,7 @@ def config_digest(config: bytes) -> bytes:
 
 
 def text_field(message: bytes, number: int) -> str | None:
-    """Returns a text field of an encoded message; None if it is not set."""
+    """Returns the value of a string field of an encoded message; None if it is not set."""
     found = [content for at, _, content in _fields(message) if at == number]
     return found[-1].decode() if found and found[-1] is not None else None
 
@@ -33,7 +33,7 @@ def text_field(message: bytes, number: int) -> str | None:
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes | None]]:
     """Yields the number, the bytes and the content of each field of an encoded message.
 
-    The content is None unless the field has a length, as texts, bytes and messages have.
+    The content is None unless the field has a length, as strings, bytes and messages have.
     See https://protobuf.dev/programming-guides/encoding.
     """
     at = 0

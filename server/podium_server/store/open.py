@@ -134,8 +134,8 @@ def store_file(url: str) -> Path:
     path = url.removeprefix(_SQLITE)
     if path in {url, "", ":memory:"}:
         raise StoreError(
-            f"{url!r} is not the URL of a store; give sqlite:///FILE, sqlite:////FILE for a path "
-            "from /, or postgresql://HOST/DATABASE"
+            f"{url!r} is not the URL of a store; give sqlite:///FILE, sqlite:////FILE for an "
+            "absolute path, or postgresql://HOST/DATABASE"
         )
     return Path(path)
 

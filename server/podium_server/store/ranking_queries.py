@@ -26,7 +26,7 @@ _EVERY_ARM = ArmFilter()
 
 
 class RankPlace(NamedTuple):
-    """The place of an arm in a ranking. Arms are sorted by it."""
+    """The place of an arm in a ranking. Arms are sorted by their places."""
 
     key: OrderKey
     """The sort key of the arm's score."""

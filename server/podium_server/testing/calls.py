@@ -45,7 +45,10 @@ def record(
     first: int = 1,
     kind: type[RecordCall] = RecordCall,
 ) -> RecordCall:
-    """Returns a Record call."""
+    """Returns a Record call.
+
+    With `writer`, its first event has the sequence number `first`. `kind` is the class of the call.
+    """
     position = None if writer is None else StreamPosition(writer_id=writer, first_sequence=first)
     size = sum(event.ByteSize() for event in events)
     return kind(experiment, events, position, limits=Limits(), now=NOW, size=size)
@@ -67,7 +70,7 @@ def declared(**fields: Any) -> Event:
 
 
 def arm(name: str = "a", *rows: EvalResult, replace: bool = False, **fields: Any) -> Event:
-    """Returns an event that records a whole arm. Unless another status is given, it is RUNNING."""
+    """Returns an event that records a whole arm. Without `status`, the arm is RUNNING."""
     fields = {"status": 2, "run_config": RunConfig(name="r"), **fields}
     result = ArmResult(name=name, evals=rows, **fields)
     return Event(arm_recorded=ArmRecorded(arm_result=result, replace=replace))
@@ -106,7 +109,7 @@ class BrokenBefore(RecordCall):
 
 
 class BrokenAfter(RecordCall):
-    """A call that fails because of a defect after half of it is written."""
+    """A call that fails because of a defect after some of its changes are written."""
 
     def derive(self, _change: ArmChange, _current_rows: CurrentRows) -> DerivedScores:
         """Raises ZeroDivisionError."""

@@ -108,7 +108,7 @@ def replace_all(
 def clear_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
     """Clears the fields of a row that only the server may set.
 
-    With `keep_time`, keeps the event_time. Use it for rows of a whole arm, which have their own.
+    With `keep_time`, keeps the event_time, because rows of a whole arm have their own.
     """
     row.ClearField("revision")
     row.ClearField("record_time")

@@ -15,8 +15,8 @@ __all__ = ["config_values"]
 def config_values(config: RunConfig) -> bytes:
     """Returns the values of a run_config by path as a JSON object, for filters.
 
-    The values are nulls, booleans, texts and finite numbers. Lists and unset fields are left out. A
-    path can appear twice if keys contain dots.
+    The values are nulls, booleans, strings and finite numbers. Lists and unset fields are left out.
+    A path can appear twice if keys contain dots.
     """
     items = (f"{json.dumps(path)}:{json.dumps(value)}" for path, value in _values(config, ""))
     return f"{{{','.join(items)}}}".encode()

@@ -228,7 +228,7 @@ class ArmState:
         self.touch()
 
     def _note_current(self, row: EvalRow) -> None:
-        """Notes the row if `eval(name)` now returns it.
+        """Stores a written row as the one that `eval(name)` returns, if that is so now.
 
         If the call has not loaded the row that `eval(name)` returned before, the store looks up
         which row it returns now.
@@ -289,7 +289,7 @@ class ArmState:
         self.mark_primary_stale()
 
     def _forget_current(self) -> None:
-        """After a removal, makes the store look up again which rows `eval(name)` returns."""
+        """Makes the store look up again which rows `eval(name)` returns, after a removal."""
         stale_scores = self._change.stale_scores
         stale_scores.names.update(stale_scores.answering)
         stale_scores.answering.clear()

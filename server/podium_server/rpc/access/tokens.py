@@ -57,7 +57,7 @@ class Access:
         self._checked: dict[str, Caller] = {}
         """The callers with valid tokens, by their `authorization` headers.
 
-        It is cleared whenever the tokens are read from the store.
+        This cache is cleared whenever the tokens are read from the store.
         """
         self._read_at = -math.inf
         self._reading = asyncio.Lock()
@@ -118,7 +118,7 @@ class Access:
         _check_live((await self._current()).get(key))
 
     def _known(self, given: list[str]) -> Caller | None:
-        """Returns the caller of a header that was already checked. None if it must be checked."""
+        """Returns the caller of a header that was already checked, or None if it was not."""
         if len(given) != 1 or self._read_at <= time.monotonic() - _FRESH_SECONDS:
             return None
         return self._checked.get(given[0])

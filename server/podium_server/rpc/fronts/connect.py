@@ -203,7 +203,7 @@ class _Exchange:
     async def run(self, work: Awaitable[T]) -> T:
         """Awaits a part of the call.
 
-        If the call is rejected meanwhile, raises the rejection's error.
+        If the call is ended with an error meanwhile, raises this error.
         """
         self._task = task = asyncio.ensure_future(work)
         try:
@@ -354,7 +354,7 @@ async def _converted(payload: Payload, convert: Callable[[], T]) -> T:
 
 @contextlib.asynccontextmanager
 async def _ending(method: str) -> AsyncIterator[None]:
-    """Reports the end of a call, and converts its error to an error of connectrpc."""
+    """Reports the end of a call, and converts its error to a connectrpc error."""
     observed = _exchange.get().observed
     failed: BaseException | None = None
     try:

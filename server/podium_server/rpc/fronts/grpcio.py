@@ -1,4 +1,4 @@
-"""The front that uses the asyncio server of grpcio."""
+"""The front that uses grpcio's asyncio server."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ _REBIND_TRIES, _REBIND_SECONDS = 50, 0.02
 
 
 def server_options(message_bytes: int) -> list[tuple[str, int]]:
-    """Returns the options of gRPC's server."""
+    """Returns the options of the grpcio server."""
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", OVERSIZE * message_bytes),
@@ -68,7 +68,7 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
 class GrpcioFront:
     """Serves methods with grpcio.
 
-    The server of grpcio ends if it gets a call whose path is not UTF-8. All running calls then
+    The grpcio server ends if it gets a call whose path is not UTF-8. All running calls then
     fail. The front starts the server again, and clients connect again. If the server cannot start
     again, the front calls `on_failed`.
     """

@@ -1,7 +1,7 @@
 """Handlers for grpcio's asyncio server.
 
 All methods are registered as methods with streams of requests. So a handler runs before the request
-is complete, and decides whether to read it. If a method was registered as unary, its handler would
+is complete, and decides whether to read it. If a method were registered as unary, its handler would
 run only when the whole request is read.
 """
 
@@ -46,7 +46,7 @@ def _handler(method: Method, server: CallServer) -> Any:
 
 
 class _Exchange:
-    """A call of grpcio."""
+    """A call that grpcio has received."""
 
     __slots__ = ("_context", "peer")
 

@@ -163,7 +163,7 @@ class NativeFront:
 
 
 class _Exchange:
-    """A call of the extension module."""
+    """A call that the extension module has received."""
 
     __slots__ = ("_awaited", "_is_stuck", "_over", "_raw", "native", "peer", "task")
 

@@ -88,7 +88,10 @@ _ARMS = _table(
 )
 _MOVING = ("ordinal", "revision", "updated", "next_position", "eval_count", "last_heard")
 _MOVED_ARMS = Table("arms", _MOVING, 0)
-"""Stored arms of which only the columns in `_MOVING` change, as with most eval rows."""
+"""The table of arms, for stored arms of which only the columns in `_MOVING` change.
+
+Most calls that record eval rows change only these columns.
+"""
 _moving = [_ARM_COLUMNS.index(name) for name in _MOVING]
 _lasting = [at for at, name in enumerate(_ARM_COLUMNS) if name not in _MOVING]
 PARTS = _table("arm_parts", "arm, part, content", 2)
@@ -99,7 +102,7 @@ _EVALS = _table(
     shared="arm, name, post, primary_class, model_ref, revision",
 )
 _NEW_EVALS = replace(_EVALS, is_new=True)
-"""Rows that are not stored yet. Looking for stored ones first would double the time."""
+"""The table of eval rows, for new rows. Looking for stored rows first would double the time."""
 POINTS = _table("points", "arm, step, content", 2, shared="arm")
 POINT_KEYS = _table("point_keys", "arm, id, key", 2, shared="arm")
 _OF_SCORES = "arm, eval_name, origin, step, benchmark_id"
@@ -112,7 +115,7 @@ _SCORES = _table(
     f" WHERE excluded.origin <> {_TRAINING} OR scores.origin = {_TRAINING}",
     _OF_SCORES,
 )
-"""Scores. A score of a training metric does not replace a stored score of another origin."""
+"""The table of scores. A training metric does not replace a stored score of another origin."""
 
 _DROP_SCORES = (
     "DELETE FROM scores WHERE experiment = $1 AND (arm, eval_name) IN (SELECT arm, eval_name "

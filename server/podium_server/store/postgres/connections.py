@@ -18,7 +18,7 @@ __all__ = ["Connections"]
 
 _CHECK_SECONDS = 1.0
 _HUNG_SECONDS = 3.0
-"""If one call uses a connection for more seconds, the connection's host may have stopped working.
+"""If a call uses a connection for longer than this, the connection's host may have stopped working.
 
 For example, the host may be paused.
 """

@@ -61,7 +61,7 @@ class KnownRows:
     _before: tuple[Any, ...] = ()
 
     def begin(self) -> None:
-        """Remembers changes from now on, for `undo`. This takes the same time for any size."""
+        """Begins to record changes for `undo`. This takes the same time for any number of rows."""
         self._undo, self._before = [], tuple(getattr(self, name) for name in _STATE)
 
     def keep(self) -> None:

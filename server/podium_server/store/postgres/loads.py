@@ -274,21 +274,29 @@ class PostgresLoader(Loader):
         return super()._all_rows(place, needs)
 
     def note_arm(self, name: str, columns: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """Notes an arm that the transaction writes. Returns its previous columns, or None."""
+        """Adds an arm that the transaction writes to the known rows.
+
+        Returns the columns that were known before, or None.
+        """
         before = self.known.arms.get(name)
         self.known.put(self.known.arms, name, columns)
         return before
 
     def note_new(self, place: Place, name: str) -> None:
-        """Notes that a new arm has no rows. Does nothing if the arm may already be stored."""
+        """Stores that all rows of a new arm are known: it has none.
+
+        Does nothing if the arm may already be stored.
+        """
         if self.known.arms.get(name, ()) is None:
             self._whole.add(place)
             self._points.note_new(place)
 
     def note_rows(self, place: Place, rows: Sequence[EvalRow]) -> bool:
-        """Notes rows that the transaction writes. Returns whether all of them are new for certain.
+        """Adds rows that the transaction writes to the known rows.
 
-        A row is new if it comes after the one that `eval(name)` returns.
+        Returns whether it is certain that none of the rows was stored before. That is certain for a
+        row that comes after the one that `eval(name)` returns. It is also certain for a row with a
+        new key if all rows of the arm are known.
         """
         are_new, noted, is_whole = True, self._rows[place], place in self._whole
         current: dict[str, _Current | None] = {}
@@ -320,7 +328,7 @@ class PostgresLoader(Loader):
         return ((False, BEFORE_ALL), None) if row is None else (precedence(row.key.step), row)
 
     def note_scores(self, place: Place, name: str, keys: Collection[str]) -> bool:
-        """Notes the scores that an eval gets.
+        """Stores the keys of the scores that an eval gets.
 
         Returns whether it is known that the eval has no stored scores on other keys.
         """

@@ -56,12 +56,12 @@ class PostgresPoints(PointTable):
         return super().at(place, step)
 
     def note_new(self, place: Place) -> None:
-        """Notes that an arm is new, so that it has no points."""
+        """Stores that a new arm has no points."""
         self._ids[place] = {}
         self.known.put(self.known.last_steps, place, BEFORE_ALL)
 
     def note_point(self, place: Place, step: int) -> None:
-        """Notes a point that the transaction writes."""
+        """Updates the arm's known last step, because the transaction writes a point at `step`."""
         last = self.known.last_steps.get(place)
         if last is not None and step > last:
             self.known.put(self.known.last_steps, place, step)
@@ -83,6 +83,6 @@ class PostgresPoints(PointTable):
         return super().clear(place)
 
     def settle(self) -> None:
-        """Adds the keys that the transaction has loaded or written to the known rows."""
+        """Adds the loaded and written keys of the transaction to the known rows."""
         for place, ids in self._ids.items():
             self.known.put(self.known.point_ids, place, ids)

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS store (
 )
 """
 _TEXT = 'TEXT COLLATE "C"'
-"""Texts are compared as bytes."""
+"""The type of string columns, which are compared as bytes."""
 _VERSION_1 = (
     f"""
 CREATE TABLE IF NOT EXISTS experiments (
@@ -256,7 +256,7 @@ _AT_ONCE = (
     asyncpg.DuplicateObjectError,
     asyncpg.InternalServerError,
 )
-"""The errors of a statement that several servers run at the same time for the first time."""
+"""The errors of a statement that creates a table if several servers run it at the same time."""
 
 _COLUMNS = (
     "SELECT table_name, column_name FROM information_schema.columns "

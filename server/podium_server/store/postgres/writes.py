@@ -43,7 +43,7 @@ _CREATE = (
 
 
 class StatementNeededError(Exception):
-    """The known rows are not enough for the calls. They need a transaction with statements."""
+    """The known rows are not enough for the calls, so the transaction needs a connection."""
 
 
 class _Buffered(Connection):
@@ -96,12 +96,13 @@ class _Buffered(Connection):
 class PostgresTransaction(Transaction):
     """A transaction for calls on one experiment.
 
-    Without a connection, it uses only known rows, and `last` writes everything.
+    A transaction without a connection uses only known rows. Its statement `last` then writes all
+    changes.
 
     Attributes:
-        last: The statement that writes all rows not written yet, with its bindings. None if there
-            are none. If the statement returns no row, the known rows were out of date, and it has
-            changed nothing.
+        last: The statement that writes all rows not written yet, with its bindings. None if the
+            calls change nothing. If the statement returns no row, the known rows were out of date,
+            and the statement has changed nothing.
     """
 
     _connection: _Buffered

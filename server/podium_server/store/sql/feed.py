@@ -57,7 +57,7 @@ _SERIES_OF_ARM = (
 _PIECE = PageLimits(1_000, 0)
 _POINT_BYTES = 16
 _EMPTY_BYTES = 64 * 1024
-"""The size of a piece without points. It fills the page, because many points were read for it."""
+"""The bytes for which a piece without points counts. Many points may have been read for it."""
 _FIRST: dict[int, tuple[Any, ...]] = {
     _REMOVAL: ("", "", 0, -(2**63)),
     _ARM: (-1,),

@@ -77,7 +77,10 @@ class RankWriter:
         return set(fetch(self._connection, _ENTRIES, (experiment, ordinal)))
 
     def note(self, experiment: int, revision: int | None) -> None:
-        """Notes a revision at which an arm changed that is or was COMPLETED. Ignores None."""
+        """Stores the revision of a change of an arm that is or was COMPLETED. Ignores None.
+
+        `finish` writes the revision.
+        """
         if revision is not None:
             self._revisions[experiment] = revision
 
@@ -105,7 +108,7 @@ class RankWriter:
             del self._counts[counted]
 
     def finish(self) -> None:
-        """Writes the changes of the counts, and the noted revisions."""
+        """Writes the changes of the counts, and the revisions that `note` has stored."""
         many, counts = self._connection.executemany, self._counts
         if not (counts or self._revisions):  # most calls do not touch a COMPLETED arm
             return

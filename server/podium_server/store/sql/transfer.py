@@ -45,7 +45,7 @@ class ResultTable(NamedTuple):
     """A table that both stores have.
 
     Attributes:
-        name: Its name.
+        name: The name of the table.
         id_column: The column with the id of the experiment. Stores give it different ids.
         columns: The other columns.
         key: The columns of the primary key, by which rows are ordered.
@@ -62,14 +62,14 @@ class Side:
     """A store that takes part in a migration.
 
     Attributes:
-        name: Its name in messages, without a password.
-        connection: A connection to it.
-        dialect: The parts of statements that are written for its database.
+        name: The name of the store in messages, without a password.
+        connection: A connection to the store.
+        dialect: The parts of statements that are written for the store's database.
         begin: The statement that begins a transaction. The transaction of a source reads one
             consistent state, and that of a target writes.
-        errors: The exceptions that its database raises.
+        errors: The exceptions that the store's database raises.
         new_row: Returns the values of the columns that are not copied, such as the id, by column.
-            Its arguments are the experiment's name, and the id that the experiment had in this
+            The arguments are the experiment's name, and the id that the experiment had in this
             store before, or None.
     """
 
@@ -254,7 +254,10 @@ class Migration:
         )
 
     def _compare(self, name: str, number: int, digests: Mapping[ResultTable, str]) -> bool:
-        """Returns whether the target has the rows of the digests. Notes each difference."""
+        """Returns whether the target has the rows of the digests.
+
+        Adds an entry to `differences` for each table that differs.
+        """
         found = {table: _digest(_rows(self.target, table, number)) for table in digests}
         self.differences += [
             f"{name}: table {table.name} differs: {_count(digest)} rows at the source, "

@@ -50,9 +50,9 @@ class WriteTimes:
     """Measures the writes of a store.
 
     Attributes:
-        histograms: The times for which calls wait (`queue_seconds`), the times from the start of a
-            transaction until it is durable (`commit_seconds`), and the number of calls in each
-            transaction (`commit_calls`).
+        histograms: The histograms by name. `queue_seconds` has the times for which calls wait.
+            `commit_seconds` has the times from the start of a transaction until it is durable.
+            `commit_calls` has the numbers of calls in the transactions.
     """
 
     def __init__(self) -> None:
@@ -65,13 +65,16 @@ class WriteTimes:
         }
 
     def begin(self, waiting: Waiting) -> None:
-        """Notes that the transaction of a call begins."""
+        """Measures how long a call has waited, because its transaction begins now."""
         self._queue.add(time.perf_counter() - waiting.submitted)
         if waiting.timer is not None:
             waiting.timer.end("queue")
 
     def committed(self, calls: int, begin: float) -> None:
-        """Notes that a transaction of some calls is durable. It began at `begin` (perf_counter)."""
+        """Adds a transaction that is now durable to the histograms.
+
+        `calls` is the number of its calls. `begin` is the time of its start (`perf_counter`).
+        """
         self._commit.add(time.perf_counter() - begin)
         self._calls.add(calls)
 

@@ -60,7 +60,7 @@ def source(path: Path) -> Iterator[Side]:
 
 @contextmanager
 def target(path: Path) -> Iterator[Side]:
-    """Opens an up-to-date file to write to it. No server can use it meanwhile."""
+    """Opens a file with the current schema to write to it. No server can use the file meanwhile."""
     file = StoreFile(path)
     try:
         with closing(connect(file.path)) as connection:

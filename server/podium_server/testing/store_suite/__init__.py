@@ -39,6 +39,6 @@ def place(new_place: Callable[[], Place]) -> Place:
 
 @pytest.fixture
 async def store(place: Place) -> AsyncIterator[Store]:
-    """Opens a store over the place."""
+    """Yields an open store at the place."""
     async with opened(place) as store:
         yield store

@@ -67,7 +67,7 @@ class _Replica:
 
 
 def _readable(view: ArmView) -> ArmView:
-    """Clears the fields that change without a revision."""
+    """Returns a view without the fields that change without a revision."""
     return replace(view, row=replace(view.row, digest=None, last_heard=0))
 
 
@@ -166,7 +166,7 @@ async def test_the_order_of_the_feed(store: Store) -> None:
 
 @pytest.mark.parametrize("limits", [PageLimits(1, 2**21), PageLimits(2, 2**21), PageLimits(9, 1)])
 async def test_pages_of_one_revision(store: Store, limits: PageLimits) -> None:
-    """A page may end within a revision. Each removal, arm and row of it is still listed once."""
+    """A page may end within a revision. Each item of the revision is still listed once."""
     await store.transact(record(declared(), *(arm(name) for name in "abc")))
     await store.transact(record(*(row("v", step) for step in range(5))))
     rows = [row("w", step, name) for name in "abc" for step in range(3)]

@@ -66,7 +66,7 @@ async def test_what_was_answered_is_there_after_reopening(place: Place) -> None:
 async def test_stored_rows_are_counted(store: Store) -> None:
     """`row_count` counts experiments, arms, eval rows and logged steps.
 
-    Repeated and removed ones do not count.
+    Repeated events and removed rows do not count.
     """
     rows = store.row_count
     assert await rows([]) == 0
