@@ -56,7 +56,7 @@ def _write_field(item: Field[Any], given: Any) -> Any:
 
 
 def _write_items(given: Any) -> Any:
-    # The field itself is never written as `$double` or `$map`, only dicts in it are.
+    # Only values inside a field are written as `$double` or `$map`, never the field itself.
     if isinstance(given, list):
         return [_write_value(value) for value in given]
     return {key: _write_value(given[key]) for key in sorted(given)}

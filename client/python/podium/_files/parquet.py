@@ -1,8 +1,8 @@
 """Reads and writes exports as Parquet files.
 
-The columns are those of `exports.Number`, and `item`. There are two kinds of lines. A line with the
-source `record` has no number: its `item` is the JSON of an experiment, arm or event, as `podium
-export` writes it. Imports read only these lines. Each other line has one number and no `item`, for
+The columns are those of `exports.Number`, and `item`. There are two kinds of table rows. A row with
+the source `record` has no number: its `item` is the JSON of an experiment, arm or event, as `podium
+export` writes it. Imports read only these rows. Each other row has one number and no `item`, for
 use in a data frame.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["ParquetWriter", "is_export", "read_items"]
 _RECORD = "record"
 _ITEM = "item"
 _LINES = 10_000
-"""The number of lines in a row group."""
+"""The number of table rows in a row group."""
 _COLUMNS = (*exports.Number._fields, _ITEM)
 _TYPES = {"seed": "int64", "step": "int64", "value": "float64"}
 
@@ -47,7 +47,7 @@ class ParquetWriter:
         self._record(item["experiment"], None, item)
 
     def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
-        """Writes an arm with its training series: as JSON, and as one line for each number."""
+        """Writes an arm with its training series: as JSON, and as one row for each number."""
         for item in (json_form.to_json(arm), *exports.series_items(arm, series)):
             self._record(arm.experiment, arm.name, item)
         for number in exports.numbers(arm, series):

@@ -1,4 +1,4 @@
-"""Tables for people: aligned columns that fit the terminal. Pure functions of text."""
+"""Formats tables for people: aligned columns that fit the terminal. Does no I/O."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple

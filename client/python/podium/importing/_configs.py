@@ -23,7 +23,7 @@ _T = TypeVar("_T", DataConfig, ModelConfig, Component)
 
 
 def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
-    """Converts a configuration to a RunConfig, field by name. Other fields become extras.
+    """Converts a configuration to a RunConfig. Fields that RunConfig does not have become extras.
 
     Args:
         source: The configuration, or the string that `repr()` returned for it.

@@ -36,8 +36,8 @@ def read_results(
     Args:
         path: A file or folder.
         kind: The kind of all files, such as `wandb`; detected if not given.
-        mapping: For the kind `csv`: for each field, the column or columns of the tables that have
-            it.
+        mapping: For the kind `csv`, the column or columns for each field, such as
+            `{"arm": "model", "metric": ["acc", "f1"]}`.
 
     Raises:
         ValueError: The path does not exist, the kind is not known, or the mapping is not valid.
@@ -47,7 +47,7 @@ def read_results(
 
 
 def read(place: Place) -> Iterator[Found]:
-    """Yields the items that an importer reads at a place. Turns an error into a `NotImported`."""
+    """Yields the items that an importer reads at a place. An error is yielded as a NotImported."""
     folder = place.path.resolve().parent
     try:
         found_items = iter(place.importer.read(place.path))

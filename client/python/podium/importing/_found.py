@@ -49,7 +49,7 @@ class Evaluation:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def arms_of_run(self) -> list[tuple[str, str]]:
-        """Returns the group of each place, and the name of the arm in it that ends with `id`."""
+        """Returns, for each place, its group and the name of an arm there that ends with `id`."""
         return [
             (group, f"{name_with_seed(group, config.seed)}-{self.id}")
             for group, config in self.places
@@ -88,7 +88,7 @@ class FoundExperiment:
         hypothesis: The hypothesis that it tests.
         success_metric: The metric by which its arms are ranked.
         direction: Which scores are better: `maximize` or `minimize`.
-        directions: For other metrics, which scores are better: `maximize` or `minimize` by metric.
+        directions: Which scores are better on other metrics: `maximize` or `minimize` by metric.
         parent: The name of the experiment that this one continues.
         conclusion: The conclusion of the experiment.
         tags: Labels: any strings.

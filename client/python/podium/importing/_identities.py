@@ -46,7 +46,7 @@ def name_of_folder(folder: Path, is_generic: Callable[[Path], bool]) -> str:
 
 
 def name_with_seed(name: str, seed: int | None) -> str:
-    """Returns the name of an arm with its seed, unless the name ends with the seed already."""
+    """Adds the seed to the name of an arm, unless the name ends with the seed already."""
     if seed is None or re.search(rf"seed[-_=]?{seed}\Z", name, re.IGNORECASE):
         return name
     return f"{name}-seed{seed}"

@@ -223,7 +223,7 @@ def _content(part: _Part) -> tuple[RunConfig, dict[str, EvalResult]]:
 
 
 def _notes(part: _Part, main: _Joined, arm: _Joined) -> Iterator[Note]:
-    """Yields a note if an evaluation is in another arm because the main arm has tasks of it."""
+    """Yields a note if an evaluation is not in the main arm because that arm has its tasks."""
     names = [row.name for row in part.rows if row.name in main.rows]
     if arm is main or not names:
         return

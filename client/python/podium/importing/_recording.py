@@ -47,8 +47,8 @@ def import_results(
         client: The client to record with.
         path: A file or folder.
         kind: The kind of all files, such as `wandb`; detected if not given.
-        mapping: For the kind `csv`: for each field, the column or columns of the tables that have
-            it.
+        mapping: For the kind `csv`, the column or columns for each field, such as
+            `{"arm": "model", "metric": ["acc", "f1"]}`.
         experiment: The experiment in which all arms are recorded. By default, each arm's source
             names its experiment.
         replace: Whether to overwrite arms that a training run has recorded or that were imported

@@ -16,7 +16,7 @@ _OF_EVAL = re.compile(rf"{_EVALS}[/_.](.+)", re.DOTALL | re.IGNORECASE)
 _TO_EVAL = re.compile(rf"(.+)/{_EVALS}", re.DOTALL | re.IGNORECASE)
 _TESTS = ("test", "predict")
 _MAX_VALUES = 5_000_000
-"""The most values of one run, which limits the memory of an import."""
+"""The most values that are read from one run. It limits the memory that an import needs."""
 
 
 def eval_and_metric(key: str) -> tuple[str, str] | None:
@@ -44,7 +44,7 @@ class Logged:
 
     def __init__(self) -> None:
         self.latest: dict[str, float] = {}
-        """The training metric of each key: the value that was logged last."""
+        """The last logged value of each training metric, by key."""
         self.replaced: Counter[str] = Counter()
         """For each key, the number of values that a later value at the same step replaced."""
         self._points: dict[str, dict[int, float]] = {}

@@ -122,7 +122,7 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _with_causes(*errors: BaseException | None) -> Iterator[BaseException]:
-    """Yields errors, those that caused them, and those during whose handling they occurred."""
+    """Yields errors, their causes, and the errors during whose handling they occurred."""
     seen: list[BaseException] = []
     left = list(errors)
     while left:
@@ -134,7 +134,7 @@ def _with_causes(*errors: BaseException | None) -> Iterator[BaseException]:
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
-    """Yields the frames that an error has passed."""
+    """Yields the frames through which an error has passed."""
     trace = error.__traceback__
     while trace is not None:
         yield trace.tb_frame

@@ -19,7 +19,7 @@ def recorder_of(experiment: str, rank: int | None = None, **declared: Any) -> Ex
         rank: The rank of this process; None if the caller does not know it.
         declared: Fields of the experiment, as arguments of `podium.record`.
     """
-    # Imported here, since the package loads protobuf, and the rank is known only in a run.
+    # Imported here, since the package loads protobuf, which only a training run needs.
     from podium._recorder import record  # noqa: PLC0415
     from podium._recorder.process_rank import process_rank  # noqa: PLC0415
 

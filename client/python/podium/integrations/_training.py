@@ -327,7 +327,7 @@ class Training:
         error: BaseException | None = getattr(sys, "last_value", None)
         if error is None:
             self.stop("the process ended before the training run did")
-        # Another error than that of the training run may have ended the script.
+        # The error that ended the script may not be the error of the training run.
         self.end_if_broken_off()
         # The recorder closes itself afterwards, so that it waits and reports once.
         self._end_by(error)

@@ -101,7 +101,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         if trainer.state.fn == _VALIDATE:
             self._log_result(trainer, pl_module, "val")
         elif self._training.is_running and not trainer.sanity_checking:
-            # Lightning computes the metrics at each access.
+            # Lightning computes the metrics at each access, so they are read once.
             sets = by_set(trainer.callback_metrics)
             training = sets.pop("", {})
             for name, metrics in _with_names(sets, "val").items():

@@ -52,7 +52,7 @@ WIDTH, PLOT_WIDTH = 6.8, 3.4
 FONT_SIZE = 9.0
 _TITLE_SIZE, _NOTE_SIZE = 10, 8
 _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
-"""In inches: the height of a line of the title, and of a line of notes; the margin."""
+"""In inches: the height of a title line, the height of a note line, and the margin."""
 _LEAST_SIZE = (3.0, 2.0)
 _LEAST, _GREATEST = 1e-3, 1e6
 GREATEST = 1e300
@@ -165,7 +165,7 @@ def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None
 
 
 def digits_of(values: Sequence[float]) -> int:
-    """Returns the number of significant digits that show how values differ, from 4 to 15."""
+    """Returns how many significant digits, from 4 to 15, show the differences between values."""
     greatest, spread = (
         max(map(abs, values), default=0),
         max(values, default=0) - min(values, default=0),

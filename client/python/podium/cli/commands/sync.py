@@ -53,7 +53,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _check_address(given: str | None) -> None:
-    """Raises a CommandError if an address is given and malformed."""
+    """Raises a CommandError if an address is given but malformed."""
     try:
         server_address(given)
     except ValueError as error:

@@ -88,7 +88,10 @@ class LmEvalImporter:
         return [path] if _is_result(content) or _lacks_config(content) else []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the arm of a file, and an item for each task with values that are not numbers."""
+        """Yields the arm of a file, and before it an experiment if metrics are to be minimized.
+
+        After the arm, yields a NotImported for each task with lists or objects among its values.
+        """
         content = json_object(path)
         if _lacks_config(content) and not _is_result(content):
             raise ValueError(

@@ -33,7 +33,7 @@ _DIGITS = 4
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a folder has the logs of an experiment of evsys."""
+    """Returns whether a folder has the logs of an evsys experiment."""
     description = path / "experiment.md"
     if not (description.is_file() and _MARK.search(head(description))):
         return False

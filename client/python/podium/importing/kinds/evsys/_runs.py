@@ -17,7 +17,7 @@ _MARKS = (b'"run_id"', b'"status"')
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a folder holds one run of evsys."""
+    """Returns whether a folder has an evsys run."""
     file = path / _RESULT
     if not file.is_file():
         return False

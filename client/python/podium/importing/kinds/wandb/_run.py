@@ -63,7 +63,7 @@ def read_run(run_id: str, files: list[Path]) -> Iterator[Found]:
     """Yields the arm of a run. The files must be in the order in which the run wrote them."""
     run = _Run(run_id)
     logs = [file for file in files if file.suffix == ".wandb"]
-    for file in sorted(files, key=logs.__contains__):  # values of the log replace others
+    for file in sorted(files, key=logs.__contains__):  # logs last: their values replace others
         try:
             _read(run, file)
         except (ValueError, OSError) as error:
