@@ -39,7 +39,7 @@ _LOADS = (
 
 
 def trainer_side(addresses: dict[str, str], *, rounds: int) -> list[Figure]:
-    """Measures each `log_eval` after the first one.
+    """Measures the time of each `log_eval` after the first one.
 
     `addresses` maps the description of a server in the figures to the server's address.
     """

@@ -141,9 +141,9 @@ def _raw_rate(*, rows: int, calls: int) -> float:
 
 
 async def _statements(path: Path, copy: Path, rows: int, calls: int) -> list[Statements]:
-    """Returns the SQL statements of the calls.
+    """Records rows in a new store at `path`. Returns the SQL statements of each call.
 
-    Copies the store's file to `copy` before the calls.
+    `copy` gets a copy of the store's file from before these calls.
     """
     store = SqliteStore(path)
     await store.open()

@@ -49,7 +49,7 @@ class Worker:
         )
 
     def ask(self, do: str, n: int = 1) -> Any:
-        """Gives an order. Returns the worker's result, or None if the tool has no such operation.
+        """Gives the worker an order. Returns its result, or None if the tool has no such operation.
 
         Raises:
             Failure: The tool raised an error, or its process ended.

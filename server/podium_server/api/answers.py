@@ -125,7 +125,7 @@ def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> li
 
 
 def arm_summary(experiment_name: str, view: ArmView, *, config: bool) -> ArmSummary:
-    """Returns an arm without its eval rows. `config` tells whether it has the run_config."""
+    """Returns an arm without its eval rows. `config` tells whether to include the run_config."""
     return _summary(experiment_name, view, _recorded(view), config=config)
 
 

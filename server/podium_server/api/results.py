@@ -69,7 +69,7 @@ class Results:
         self.watches = Watches(store)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
-        """Returns the response with the eval row of a name and a step.
+        """Returns the response with the eval row of a name and, if the request has one, a step.
 
         The response is empty if there is no such row.
         """

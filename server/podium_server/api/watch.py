@@ -158,7 +158,7 @@ class _Step(NamedTuple):
     Attributes:
         content: The encoded WatchResponse. It is empty if there is nothing to send.
         next: The place where the next page begins; None after the last.
-        begun: An arm that began to match the filters after this revision is new to the client.
+        begun: A revision. An arm that began to match the filters after it is new to the client.
         entered: The arms that newly match the client's filters.
     """
 
@@ -195,7 +195,7 @@ class _Sent:
         return await self._store.changes(self._experiment, self._revision, None, PageLimits(1, 0))
 
     def is_ahead(self, page: ChangePage) -> bool:
-        """Returns whether the client has a later revision of the same epoch than the store."""
+        """Returns whether the client has a later revision than the store, and no other epoch."""
         return self._epoch in ("", page.epoch) and self._revision > page.experiment.revision
 
     def first_response(self, page: ChangePage) -> WatchResponse:

@@ -64,7 +64,7 @@ def http_front() -> type["ConnectFront"]:
 
 
 def tracing(share: float) -> "Tracing":
-    """Returns a tracer of a share of the calls. Raises ConfigError if libraries are missing."""
+    """Returns a tracer for a share of the calls. Raises ConfigError if libraries are missing."""
     with _extra("--traces", "otel"):
         from podium_server.rpc.tracing import Tracing  # noqa: PLC0415 - an extra
     return Tracing(share)

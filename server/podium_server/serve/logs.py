@@ -42,7 +42,7 @@ class _LibraryFilter(logging.Filter):
         self._records = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Returns whether to log a record: all of Podium, and a few a minute of the libraries."""
+        """Returns whether to log a record. Libraries may log only a few records in a minute."""
         if record.name.partition(".")[0] not in _LIBRARIES:
             return True
         if record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError):

@@ -14,7 +14,9 @@ __all__ = ["FIRST_STEP", "LAST_STEP", "changed_from", "with_change"]
 FIRST_STEP, LAST_STEP = -(2**63), 2**63 - 1
 _PAIR = struct.Struct("<qq")
 _MOST_PAIRS = 24
-"""The most pairs. So a consumer reads less than twice the needed points, even after 10^6 commits.
+"""The most pairs that are kept.
+
+With them, a consumer reads less than twice the needed points, even after 10^6 commits.
 """
 
 

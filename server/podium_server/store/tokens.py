@@ -33,12 +33,12 @@ class TokenRow:
             that a new token can replace an old one.
         digest: The SHA-256 of the token.
         role: The calls that the token allows.
-        prefixes: The names of experiments that it allows calls on, including all names below them.
+        prefixes: The names of experiments that the token includes, with all names below them.
             If empty, all names are allowed.
-        created: The time of its creation, in microseconds since 1970 like the other times.
-        expires: The time when it expires, or None if it never does.
-        revoked: The time when it was revoked, or None.
-        limits: The limits of its calls and stored rows.
+        created: When the token was created, in microseconds since 1970 like the other times.
+        expires: When the token expires, or None if it never does.
+        revoked: When the token was revoked, or None.
+        limits: The limits of the token's calls and stored rows.
     """
 
     id: str

@@ -37,7 +37,7 @@ class Context:
     index: int = 0
     event_time: Timestamp | None = None
     row_arm: tuple[str, str | None, ArmState] | None = None
-    """If the last event was an eval row: the arm's name, the attempt's id, and the arm.
+    """The arm's name, the attempt's id, and the arm of the last event, if that was an eval row.
 
     The arm has been checked for this attempt. None if the last event was of another kind.
     """

@@ -34,7 +34,7 @@ class Certificates(Protocol):
     """The certificates of encrypted ports, in the form that each front needs."""
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Returns the credentials of one port of grpcio."""
+        """Returns the credentials of one grpcio port."""
 
     def newest(self) -> PEMFiles:
         """Returns the contents of the current files: the same object until the files change."""

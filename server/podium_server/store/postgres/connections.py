@@ -27,8 +27,8 @@ For example, the host may be paused.
 class Connections:
     """Opens connections when they are needed, and keeps them for later calls.
 
-    asyncpg's own pool starts two tasks for each use of a connection, which takes longer than to
-    read a row. It also does not show that a connection became read-only.
+    asyncpg's own pool starts two tasks for each use of a connection, which takes longer than
+    reading a row. It also does not show that a connection became read-only.
 
     Args:
         connect: Opens a connection.

@@ -115,13 +115,13 @@ def undone(error: BaseException) -> PodiumError:
 
 
 def is_undone(error: BaseException) -> bool:
-    """Returns whether a transaction was rolled back for certain, given the error of its COMMIT."""
+    """Returns whether a COMMIT that raised this error has certainly changed nothing."""
     code = getattr(error, "sqlstate", None) or ""
     return code[:2] in {"23", "25", "40", "53"}
 
 
 def is_rejected(error: BaseException) -> bool:
-    """Returns whether a statement has changed nothing for certain, given its error."""
+    """Returns whether a statement that raised this error has certainly changed nothing."""
     is_answer = isinstance(error, asyncpg.PostgresError) and not isinstance(error, LOST)
     return is_answer or is_undone(error)
 

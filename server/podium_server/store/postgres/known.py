@@ -94,7 +94,7 @@ class KnownRows:
             del cast("dict[K, V]", rows)[key]
 
     def forget_arms(self) -> None:
-        """Forgets arms and streams, because some data of theirs was removed."""
+        """Forgets arms and streams, because some of their data was removed."""
         self.streams, self.arms, self.parts, self.answering = {}, {}, {}, {}
         self.score_keys, self.point_ids, self.last_steps = {}, {}, {}
         self.size = _ENTRY_BYTES

@@ -85,7 +85,7 @@ class PostgresLoader(Loader):
         self.known = self._points.known = known
 
     def forget(self) -> None:
-        """Forgets arms and streams, because some data of theirs was removed."""
+        """Forgets arms and streams, because some of their data was removed."""
         self.columns.clear()
         self._rows.clear()
         self._whole.clear()

@@ -1,7 +1,7 @@
 """Reads single eval rows and scores, with at most one round trip for each read.
 
 These reads are the most frequent calls. Reads of one experiment that arrive while others run share
-the next statement. So the database and the event loop work once for many reads.
+the next statement. So the database and the event loop handle many reads at once.
 """
 
 import asyncio

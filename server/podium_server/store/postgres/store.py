@@ -46,7 +46,7 @@ A server that is stopped or cut off keeps the lock of an experiment no longer th
 _STATEMENTS = 1_000
 """The most prepared statements of a connection."""
 _PAGES_AT_ONCE = 3
-"""The most pages that are read at the same time. Each can take some megabytes of memory."""
+"""The most pages that are read at the same time. Each page can take some megabytes."""
 _READ_TRIES = 2
 _TOKENS, _PUT_TOKEN, _REVOKE = map(translated, (codec.TOKENS, codec.PUT_TOKEN, codec.REVOKE))
 

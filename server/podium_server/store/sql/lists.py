@@ -195,7 +195,7 @@ def _marks(values: Iterable[object]) -> str:
 
 
 def _after_prefix(prefix: str) -> str | None:
-    """Returns the smallest text that sorts after all texts with a prefix; None if none does."""
+    """Returns the smallest string that sorts after all strings with a prefix, or None."""
     kept = prefix.rstrip(chr(sys.maxunicode))
     if not kept:
         return None

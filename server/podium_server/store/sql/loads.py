@@ -141,7 +141,7 @@ class Loader:
         return rows
 
     def _load_rows_of(self, place: _Place, keys: Iterable[EvalKey], loaded: LoadedArm) -> None:
-        """Loads the rows of keys, and the rows that `eval(name)` returns for their names.
+        """Loads the rows with these keys, and the rows that `eval(name)` returns for their names.
 
         No row comes after the one that `eval(name)` returns. So a later key needs no query.
         """

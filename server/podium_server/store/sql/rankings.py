@@ -280,7 +280,7 @@ def _members(
 def _completed_members(
     reader: Reader, row: ExperimentRow, candidate: _Candidate
 ) -> Iterator[Member]:
-    """Yields all arms as Members. Only COMPLETED arms have scores: those of one candidate."""
+    """Yields all arms as Members. Only COMPLETED arms have scores, all of one candidate."""
     with closing(reader.connection.execute(_SCORED_MEMBERS, _place(row, candidate))) as found:
         # Each iter() of PostgreSQL's result begins at the first row.
         rows = iter(found)

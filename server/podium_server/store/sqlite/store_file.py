@@ -54,7 +54,7 @@ class StoreFile:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.checkpoint_pages = _CHECKPOINT_PAGES
-        # `check` runs before and after each commit, and a Path would cost more than its `stat`.
+        # `check` runs before and after each commit. With a Path, `stat` would take longer.
         self._name = str(self.path)
         self._beside: dict[str, _State] = {}
         self._log_pages = 0

@@ -181,7 +181,7 @@ async def test_pages_of_one_revision(store: Store, limits: PageLimits) -> None:
 async def test_an_earlier_experiment_of_the_name(store: Store) -> None:
     """If an experiment was deleted and created again, `deletion` has the revision of the deletion.
 
-    Consumers see from it that their state is obsolete.
+    From `deletion`, consumers can see that their state is obsolete.
     """
     await store.transact(record(declared(), arm("a")))
     await store.transact(delete_experiment())
@@ -201,7 +201,7 @@ async def test_a_consumer_that_is_ahead_gets_nothing(store: Store) -> None:
 
 
 async def _points(store: Store, after: int, *keys: str, pages: int = 1) -> list[object]:
-    """Returns the arm, first step and points of each changed piece. Reads `pages` items a page."""
+    """Returns the arm, first step and points of each changed piece. A page has `pages` items."""
     shown, limits = SeriesFilter(frozenset(keys)), PageLimits(pages, 2**21)
     items = await every_item(lambda place: store.changes("x", after, place, limits, shown), None)
     return [

@@ -53,7 +53,7 @@ _SETTINGS = (
 
 
 async def test_filters_by_configuration(store: Store) -> None:
-    """A condition on a configuration compares type and value, even in maps and under odd keys."""
+    """A condition on a run_config compares type and value, even in maps and under unusual keys."""
     plain = RunConfig(name="r", seed=2**53 + 1, model=ModelConfig(name="m"))
     for key, setting in _SETTINGS:
         plain.extras[key].CopyFrom(setting)
