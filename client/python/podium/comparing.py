@@ -60,7 +60,7 @@ class Observed:
     """The values of one number on one side, such as the metric `loss` of each arm of a group."""
 
     statistics: Description
-    """The statistics over the arms that have the number, without those where it is NaN."""
+    """The statistics over the arms that have the number and for which it is not NaN."""
     missing: tuple[str, ...]
     """The names of the arms that do not have the number."""
     nan: tuple[str, ...]

@@ -57,10 +57,10 @@ _STATUS = coerce.member_of(ArmStatus)
 Member = tuple[str, object, str | None, object, float | None, str | None]
 """The parts of an arm that are needed to rank its group.
 
-They are its name, its status, its group_name, a value that identifies its configuration, its score,
-and the name of the eval that has the score. The group_name of an arm that is a group of its own is
-None. Two arms have the same configuration value if their configurations differ only in name and
-seed. A plain tuple takes half the time of a named one, and a ranking needs one for each arm.
+The parts are the arm's name, status, group_name, a value that identifies its configuration, its
+score, and the name of the eval that has the score. If the arm is a group of its own, its group_name
+is None. Two arms have the same configuration value if their configurations differ only in name and
+seed. A ranking needs a tuple for each arm, and a plain tuple takes half the time of a named tuple.
 """
 
 _UNSET = object()

@@ -195,8 +195,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _welch_df(share: float, left: int, right: int) -> float:
     """Returns the degrees of freedom of Welch's test.
 
-    `share` is the left side's share of the variance of the difference; `left` and `right` are the
-    numbers of values.
+    `share` is the left side's share of the variance of the difference. `left` and `right` are the
+    numbers of values on the two sides.
     """
     return 1 / (share**2 / (left - 1) + (1 - share) ** 2 / (right - 1))
 

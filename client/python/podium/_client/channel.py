@@ -87,7 +87,7 @@ def connection_failure(text: str) -> str | None:
 def channel_options(address: str, *, has_others: bool = False) -> list[tuple[str, Any]]:
     """Returns the gRPC options of a channel to an address.
 
-    `has_others` tells whether the client also has channels to other servers.
+    `has_others` must be True if the client has channels to other servers, too.
     """
     is_balanced = has_others or address.startswith(_ALL_SERVERS)
     known = _OPTIONS | _BALANCED if is_balanced else _OPTIONS

@@ -122,8 +122,8 @@ class LiveBase:
         """Returns the values of a metric by step, as `ExperimentHandle.curve` does.
 
         Args:
-            metric: The name of an eval and a key, such as `val.pass_rate`, or a training metric,
-                such as `loss`, if `follow` was called with `with_series`.
+            metric: The name of an eval and a key, such as `val.pass_rate`. If `follow` was called
+                with `with_series`, it may be a training metric, such as `loss`.
             names: The names of arms, or of groups if `by_group` is set; all if not given.
             by_group: Whether to return one curve for each group: the mean of its arms, with a 95 %
                 interval, by step.

@@ -130,7 +130,7 @@ class Listing(Tabular, Sequence[_T]):
 
 
 class AsyncListing(Generic[_T]):
-    """A list on the server. `await` fetches it as a whole; `async for` fetches it page by page.
+    """A list on the server. `await` fetches the whole list, and `async for` fetches it in pages.
 
     The result of `await` has `len`, indexes and `to_pandas`. In a notebook, it is shown as a table.
     """

@@ -30,7 +30,7 @@ class LivePoints:
         return self if at == self._length else LivePoints(self._steps[:at], self._values[:at])
 
     def followed_by(self, steps: Sequence[int], values: Sequence[float]) -> "LivePoints":
-        """Returns these points and the given ones, which must be at later steps."""
+        """Returns these points followed by the given points, which must be at later steps."""
         shared, numbers = self._steps, self._values
         if len(shared) > self._length:  # another state has appended to them already
             shared, numbers = shared[: self._length], numbers[: self._length]

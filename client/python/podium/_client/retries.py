@@ -70,7 +70,7 @@ class Retries:
     def pause(self, failure: Failure, *, is_known: bool) -> float | None:
         """Returns the seconds to wait before a retry, or None if the call is not retried.
 
-        `is_known` tells whether any server has ever answered a call of this client.
+        `is_known` must be True if any server has ever answered a call of this client.
         """
         if failure.is_of_server and self._untried:
             # The next server is tried at once. This is not a retry, because the call has not run.

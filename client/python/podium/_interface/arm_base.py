@@ -33,17 +33,17 @@ class ArmBase:
 
     @property
     def attempt_id(self) -> str | None:
-        """The id of the attempt that this object records for; None if it records for no attempt."""
+        """The id of the attempt that this object records for, or None if there is no attempt."""
         return self._attempt_id
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._experiment!r}, {self._name!r})"
 
     def _end_of_block(self, error: BaseException | None) -> Ending | None:
-        """Returns the end to record when the block ends; None if `finish` has recorded one.
+        """Returns the end to record when the block ends, or None if `finish` has recorded an end.
 
-        If `finish` was called and failed, returns its end again. `error` is the exception that
-        ended the block, or None.
+        If `finish` was called but could not record its end, returns that end. `error` is the
+        exception that ended the block, or None.
         """
         return None if self._finished else self._ending or ending_of(error)
 

@@ -24,7 +24,7 @@ class Ending:
 def ending_of(error: BaseException | None) -> Ending:
     """Returns the end of an arm whose block has ended.
 
-    `error` is the exception that ended the block; None if there was none.
+    `error` is the exception that ended the block, or None.
     """
     if error is None:
         return Ending(ArmStatus.COMPLETED)

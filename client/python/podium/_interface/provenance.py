@@ -54,7 +54,7 @@ _PACKAGES = {
 
 
 def collected() -> Provenance | None:
-    """Returns the provenance of this process; None if PODIUM_PROVENANCE is `off`."""
+    """Returns the provenance of this process, or None if PODIUM_PROVENANCE is `off`."""
     if _is_off():
         return None
     with suppress(Exception):  # no error may stop the training

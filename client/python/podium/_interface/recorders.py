@@ -1,7 +1,7 @@
 """The interface for recording: ExperimentRecorder and ArmRecorder.
 
 Both the handles of a client and the recorders of `podium.record` implement this interface, so
-training code works with either of them. A handle sends each event to the server; a recorder writes
+training code works with either of them. A handle sends each event to the server. A recorder writes
 it to the outbox.
 """
 
@@ -191,8 +191,9 @@ class ExperimentRecorder(Protocol):
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.
-            replace: Whether to replace the stored arm even if it has attempts, if the same content
-                was recorded before and further rows after it, or if the model_ref of a row differs.
+            replace: Whether to replace the stored arm even if it has attempts, or if the model_ref
+                of a row differs. If set, and the same content was recorded before, the rows that
+                were recorded after it are removed.
         """
 
 

@@ -104,8 +104,8 @@ class Batch:
 def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
     """Splits events into batches, in order.
 
-    If an event that records an arm is too large for one call, those of the arm's rows that do not
-    fit become events of their own.
+    An event that records an arm may be too large for one call. Then each row of the arm that does
+    not fit becomes an event of its own.
     """
     result = [Batch()]
     for place, event in events:

@@ -132,7 +132,7 @@ def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "
 
 
 def check_text(text: str, field: str, limits: Limits) -> None:
-    """Checks a text: at most `text_bytes` bytes of UTF-8, without NUL."""
+    """Checks a string: at most `text_bytes` bytes of UTF-8, without NUL."""
     check_count(len(text.encode()), field, limits.text_bytes, "bytes")
     if "\0" in text:
         raise error_for(

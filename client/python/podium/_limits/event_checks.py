@@ -285,7 +285,7 @@ def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
 
 
 def _check_row(row: EvalResult, limits: Limits) -> None:
-    """Checks a row. The path of a field in an error begins at the row; callers add the prefix."""
+    """Checks a row. The path of a field in an error begins at the row. Callers add the prefix."""
     check_name(row.name, "name", limits)
     check_count(row.ByteSize(), "", limits.row_bytes, "bytes", name=f"eval {row.name!r}")
     check_keys(row.metrics, "metrics", limits)

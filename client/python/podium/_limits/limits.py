@@ -30,9 +30,9 @@ class Limits:
     arm_bytes: int = 960 * 1024
     """The most bytes of an arm without its eval rows, and of an experiment without its arms."""
     text_bytes: int = 64 * 1024
-    """The most bytes of a text that is neither a name nor an error text."""
+    """The most bytes of a string that is neither a name nor the error of an arm."""
     error_bytes: int = 64 * 1024
-    """The most bytes of an error text of an arm. Longer texts are shortened in the middle."""
+    """The most bytes of the error of an arm. Longer errors are shortened in the middle."""
     page_rows: int = 1_000
     """The most items of a page of a list. For scores and points, `page_scores` is the limit."""
     page_scores: int = 10_000

@@ -28,7 +28,7 @@ constructor can distinguish such a value from a value that the user gave.
 
 
 def mirror_primary(cls: type[_T]) -> type[_T]:
-    """Makes unset fields of a class of arms return values of the primary eval; see `_MIRRORS`."""
+    """Makes the unset fields of an arm class return the primary eval's values. See `_MIRRORS`."""
     for name, source in _MIRRORS.items():
         setattr(cls, name, _mirror(name, source))
     return cls
@@ -64,7 +64,7 @@ def drop_mirrored(arm: Any) -> None:
     """Clears fields whose values are identical to those of the primary eval.
 
     A server fills in these fields of an arm. A cleared field returns the value of the primary eval,
-    even if a later row becomes primary. It is not sent back to the server.
+    even if a later row becomes primary. A cleared field is not sent back to the server.
     """
     row = scoring.primary(arm.evals)
     given = own_fields(arm)

@@ -75,7 +75,7 @@ class RankedGroup(ModelBase):
     rank: int | None
     """The rank of the group, from 1; groups with equal means share a rank. None without a mean."""
     members: int
-    """The number of members, whatever their status."""
+    """The number of members, with any status."""
     statistics: Description
     """The statistics of the members' scores that are numbers."""
     nans: int = 0
@@ -151,7 +151,8 @@ class ExperimentResult(Tabular, ModelBase):
     best_arm: str | None
     """The completed arm with the best score on the success metric; None if there is none.
 
-    If several arms have the best score, it is the one created first. NaN is never the best.
+    If several arms have the best score, it is the arm that was created first. NaN is never the best
+    score.
     """
     best_score: float | None
     """The score of the best arm; None if there is no best arm."""

@@ -49,7 +49,7 @@ __all__ = [
 
 @dataclass(eq=False, repr=False)
 class EvalResult(ModelBase):
-    """One evaluation of an arm: a row, identified within its arm by its name and step."""
+    """One evaluation of an arm: a row. No other row of the arm has the same name and step."""
 
     name: str
     """The name of the eval: any text, which may have dots, slashes and spaces."""

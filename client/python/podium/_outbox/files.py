@@ -17,7 +17,7 @@ _CHECK = "crc32"
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder that only the current user can access, whatever the umask is.
+    """Makes a folder that only the current user can access, independent of the umask.
 
     Raises:
         OSError: The folder cannot be made, or exists already.

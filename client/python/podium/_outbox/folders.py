@@ -104,7 +104,7 @@ class StreamInfo:
 def new_writer_id() -> str:
     """Returns a unique writer_id.
 
-    The writer_id sorts after those that were made in earlier seconds.
+    A writer_id sorts after all writer_ids that were made in earlier seconds.
     """
     now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     return f"{now}-{os.getpid()}-{secrets.token_hex(8)}"

@@ -23,13 +23,13 @@ class Progress(NamedTuple):
     """The progress of a stream's delivery."""
 
     delivered: int
-    """The sequence number of the last event that was delivered or rejected; 0 for none."""
+    """The sequence number of the last event that was delivered or rejected, or 0 for none."""
     rejected: int
     """The number of rejected events, without those that `podium outbox` delivered or discarded."""
 
 
 def read_progress(folder: Path) -> Progress:
-    """Returns the progress of a stream; zeros if its file is missing or damaged."""
+    """Returns the progress of a stream. Both numbers are 0 if its file is missing or damaged."""
     try:
         content = (folder / _FILE).read_bytes()
         numbers, check = content[: _NUMBERS.size], _CHECK.unpack_from(content, _NUMBERS.size)[0]

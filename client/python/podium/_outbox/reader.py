@@ -147,7 +147,7 @@ class StreamReader:
         note_progress(self.folder, Progress(sequence, self._rejected_counter.count()))
 
     def drop_delivered(self) -> list[Path]:
-        """Deletes delivered segments. Renames those with damaged records to `*.torn`.
+        """Deletes delivered segments. Renames delivered segments with damaged records to `*.torn`.
 
         Returns the paths of the renamed segments.
         """
@@ -260,7 +260,7 @@ class StreamReader:
             clean = clean and not is_written(data, end)
 
     def _segments(self) -> tuple[list[int], set[int]]:
-        """Returns the numbers of the segments to read, and of those among them that are complete.
+        """Returns the numbers of the segments to read, and the numbers of the complete segments.
 
         While the writing process runs, the segment that it writes to is not complete: a record that
         is being written looks damaged. Later segments are empty and not read.
@@ -301,7 +301,7 @@ class StreamReader:
         return max((record.sequence for record in records), default=0)
 
     def _drop(self, number: int, delivered: int) -> Path | None:
-        """Deletes a segment whose records are all intact and delivered, and returns None.
+        """Deletes a segment and returns None if all its records are intact and delivered.
 
         Renames any other segment to `*.torn`, and returns the new path.
         """

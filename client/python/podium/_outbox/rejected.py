@@ -105,7 +105,7 @@ def _write(descriptor: int, lines: bytes) -> None:
 
 
 class RejectedCounter:
-    """Counts rejected events without those that `podium outbox` delivered or discarded later.
+    """Counts the rejected events that `podium outbox` has neither delivered nor discarded.
 
     Each call reads only the lines that are new since the previous call.
     """
@@ -116,7 +116,7 @@ class RejectedCounter:
         self._sequences: set[int] = set()
 
     def count(self) -> int:
-        """Returns the number of rejected events that were not delivered or discarded later."""
+        """Returns the number of rejected events that were neither delivered nor discarded later."""
         for line in filter(None, map(_line, self._news())):
             change = self._sequences.add if "event" in line else self._sequences.discard
             change(line["sequence"])

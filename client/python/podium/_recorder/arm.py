@@ -212,7 +212,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         Returns the counts of the events that this process had logged for the arm before the call.
 
         Args:
-            timeout: The most seconds to wait; 0 only counts the events.
+            timeout: The most seconds to wait. If 0, the events are only counted.
         """
         return self._recorder.flush_streams(self._streams(), timeout, self._keeper.lost)
 

@@ -235,7 +235,7 @@ class ExperimentRecording:
         Returns the counts of these events.
 
         Args:
-            timeout: The most seconds to wait; 0 only counts the events.
+            timeout: The most seconds to wait. If 0, the events are only counted.
         """
         return self.flush_streams(None, timeout, self._earlier)
 
@@ -307,7 +307,7 @@ class ExperimentRecording:
         """Waits for the delivery of streams of this process, and returns the counts of events.
 
         Args:
-            streams: The streams; None for all of them.
+            streams: The streams. None stands for all streams of this process.
             timeout: The most seconds to wait.
             lost: Counts to add to the result: those of calls that were not recorded, or only in
                 part. If `streams` is None, they include all counts from before the last `close`.

@@ -1,4 +1,4 @@
-"""Makes valid rows, configurations and arms from invalid ones, by leaving out invalid values.
+"""Makes rows, configurations and arms valid by leaving out their invalid values.
 
 Each left-out or changed value is added to `problems`.
 """

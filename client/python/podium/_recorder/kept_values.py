@@ -227,7 +227,7 @@ def flag(given: Any, where: str, problems: Problems) -> bool:
 
 
 def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
-    """Returns the metrics whose values are numbers, with valid keys."""
+    """Returns the metrics that have numbers as values. Makes their keys valid."""
     if not isinstance(given, Mapping):
         problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}", given)
         return {}

@@ -41,8 +41,9 @@ def warn_of_unfinished(
 def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
     """Yields a line about undelivered events, one about rejected and one about lost events.
 
-    Leaves out a line if there are no such events. Yields the line about undelivered events once for
-    each experiment and outbox. `postponed_words` reports the undelivered events of later calls.
+    Yields no line about a kind of events that does not occur. Yields the line about undelivered
+    events only in the first call for an experiment and outbox. `postponed_words` reports the
+    undelivered events of later calls.
     """
     key = (experiment, outlet.folder)
     if counters.pending and key in _pending_later:

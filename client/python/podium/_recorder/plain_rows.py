@@ -1,7 +1,7 @@
 """Makes the events of most eval rows quickly, because the training loop waits for `log_eval`.
 
-If the values of a row need no conversion, and its names were accepted before, this module skips the
-conversions and checks that other rows need.
+This module skips the conversions and checks of other rows. It handles a row only if the row's
+values need no conversion, and its names were accepted before.
 """
 
 import time

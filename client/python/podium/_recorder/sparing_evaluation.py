@@ -18,7 +18,7 @@ __all__ = ["SparingEvaluation"]
 
 
 class SparingEvaluation(Evaluation):
-    """An evaluation whose `log` leaves out invalid values, and logs a warning for each."""
+    """An evaluation. Its method `log` leaves out invalid values, and logs a warning for each."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Ends recording when a scheduler stops the process with SIGTERM.
 
-A handler is installed only if SIGTERM has no other handler, so that a program can use its own.
+The handler is installed only if SIGTERM has no other handler, so that a program can use its own.
 After the handler, SIGTERM kills the process as usual. Forked processes start without the handler.
 """
 

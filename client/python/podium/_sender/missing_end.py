@@ -1,7 +1,7 @@
 """Records the end of an arm whose process was killed and could not record it.
 
-A process counts as killed if all events of its stream are delivered, the lock of the stream is
-free, and the newest attempt in the stream has no end.
+A process counts as killed under three conditions: all events of its stream are delivered, the lock
+of the stream is free, and the newest attempt in the stream has no end.
 """
 
 import os

@@ -253,7 +253,7 @@ class Delivery:
 
 
 def _contiguous(entries: Sequence[Entry], first: int) -> Iterator[bytes | None]:
-    """Yields the payload of each sequence number from `first` on; None for a missing entry."""
+    """Yields the payload of each sequence number from `first` on, or None for a missing entry."""
     for entry in entries:
         yield from chain(repeat(None, entry.sequence - first), (entry.payload,))
         first = entry.sequence + 1

@@ -18,9 +18,9 @@ def replaced_attempts_texts(
 ) -> list[str]:
     """Returns a message for each replaced attempt that may still run on another host.
 
-    If the response does not name the host of an attempt, it is read from the attempt's id, unless
-    the user has chosen the id. Attempts whose host is unknown are left out, because they may run on
-    this host. The recorder itself warns about processes of this host that record the same arm.
+    If the response does not name the host of an attempt, the host is read from the attempt's id. An
+    attempt is left out if its host is unknown, because it may run on this host. The recorder itself
+    warns about processes of this host that record the same arm.
 
     Args:
         events: The events of the call.

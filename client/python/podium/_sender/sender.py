@@ -40,8 +40,8 @@ class Rules:
         is_bounded: Whether a sender delivers only the events that exist at its start. It then
             retries events of a missing experiment or arm only after other streams have progressed.
         poll_seconds: The seconds between two searches of an outbox while events arrive. Without new
-            events, the time between searches grows to a tenth of the time since the last event, but
-            at most to ten times this value.
+            events, this time grows to a tenth of the time since the last event. It is at most ten
+            times as long as while events arrive.
         defect_seconds: The seconds for which the sender retries the first event of a stream that
             makes the server fail. Then the sender skips the event.
     """

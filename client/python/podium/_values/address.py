@@ -126,7 +126,7 @@ def _malformed(address: str, source: str, example_port: int | None = None) -> Va
 
 
 def _similar(address: str, port: int) -> str | None:
-    """Returns a valid address with the host or port of a malformed one; None if none is found."""
+    """Returns a valid address with the host or port of a malformed address, or None."""
     # A file of environment variables may have quotes around its values.
     address = address.strip("\"' ")
     if address.isdecimal() and int(address) <= _MAX_PORT:

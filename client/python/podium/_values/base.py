@@ -87,7 +87,7 @@ def same(left: object, right: object) -> bool:
 def identical(left: object, right: object) -> bool:
     """Returns whether two values, and all values nested in them, have the same type and bits.
 
-    1, 1.0 and True are different; NaN is identical to itself.
+    1, 1.0 and True are not identical. NaN is identical to NaN with the same bits.
     """
     if type(left) is not type(right):
         return False

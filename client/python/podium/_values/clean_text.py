@@ -1,4 +1,4 @@
-"""Makes characters visible that would control how a text is shown."""
+"""Makes the control characters of a text visible, so that they cannot control a terminal."""
 
 import re
 

@@ -12,11 +12,11 @@ MOST_METRIC_BYTES = 2 * MOST_NAME_BYTES + 1
 """The bytes of the longest name of a metric: an eval name, a dot and a key."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHOWN = 60
-"""The number of characters of an invalid text that an error shows."""
+"""The most characters of an invalid string that an error shows."""
 
 
 def wrong_name(text: str, most: int) -> str:
-    """Returns why a name is invalid, as the end of an error message; "" if the name is valid."""
+    """Returns the end of an error message that says why a name is invalid, or "" if it is valid."""
     size = len(text.encode())
     if not 0 < size <= most:
         what = "is empty" if not text else f"has {size} bytes: {shown(text)}"
@@ -27,5 +27,5 @@ def wrong_name(text: str, most: int) -> str:
 
 
 def shown(text: str) -> str:
-    """Returns the quoted beginning of an invalid text, for error messages."""
+    """Returns the quoted beginning of an invalid string, for error messages."""
     return repr(shorten(text[: _SHOWN + 1], _SHOWN, size=len))

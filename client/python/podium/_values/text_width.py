@@ -20,6 +20,6 @@ def character_width(character: str) -> int:
 
 
 def padded(text: str, width: int, *, is_number: bool = False) -> str:
-    """Pads a text with spaces to a width: on the left if it is a number, else on the right."""
+    """Pads a text with spaces to a width: on the left for a number, and otherwise on the right."""
     padding = " " * (width - width_of(text))
     return padding + text if is_number else text + padding

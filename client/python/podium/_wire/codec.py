@@ -98,7 +98,7 @@ SERIES = Codec(Series, series_pb2.Series, steps=_LIST, values=_LIST)
 
 
 def eval_result_to_proto(row: results.EvalResult) -> eval_result_pb2.EvalResult:
-    """Returns the message of an eval row."""
+    """Converts an eval row to a message."""
     message = eval_result_pb2.EvalResult()
     fill_eval_result(message, row)
     return message
@@ -140,7 +140,7 @@ def _fill_output(message: eval_result_pb2.EvalResult, row: results.EvalResult) -
 
 
 def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalResult:
-    """Returns the eval row of a message."""
+    """Converts a message to an eval row."""
     # The checks of the constructor would take too long.
     row = object.__new__(results.EvalResult)
     row.name = message.name
@@ -274,13 +274,13 @@ _ARM_RESULT: Codec[Any, arm_result_pb2.ArmResult] = Codec(
 
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
-    """Returns the message of an arm, without the fields whose values come from the primary eval."""
+    """Converts an arm to a message, without the fields that only repeat the primary eval."""
     given = {item.name: item.default for item in fields(arm)} | own_fields(arm)
     return _ARM_RESULT.to_proto(SimpleNamespace(**given))
 
 
 def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
-    """Returns the arm of a message.
+    """Converts a message to an arm.
 
     Clears fields that only repeat the primary eval. A cleared field returns the value of the
     primary eval, even if another row becomes primary.
@@ -312,7 +312,7 @@ SCORE_SOURCE: Codec[Any, score_pb2.ScoreSource] = Codec(
 
 
 def score_from_proto(message: results_service_pb2.ScoreResponse) -> scoring.Score | None:
-    """Returns the score of a response, with its source; None if the response has no value."""
+    """Returns the score in a response, with its source, or None if the response has no value."""
     if not message.HasField("value"):
         return None
     return scoring.Score(message.value, **vars(SCORE_SOURCE.from_proto(message.source)))

@@ -16,7 +16,7 @@ _M = TypeVar("_M", bound=Message)
 
 
 def repeated(field: Field) -> Field:
-    """Returns the conversion of a list whose items are converted by `field`."""
+    """Returns the Field of a list, given the Field that converts each item of the list."""
     return Field(
         lambda items: [field.to_proto(item) for item in items],
         lambda items: [field.from_proto(item) for item in items],
@@ -58,11 +58,11 @@ class Codec(Generic[_T, _M]):
         }
 
     def to_proto(self, given: _T) -> _M:
-        """Returns the message of an object."""
+        """Converts an object to a message."""
         return self.message(**{name: write(given) for name, write in self._writers.items()})
 
     def from_proto(self, message: _M) -> _T:
-        """Returns the object of a message. Does not call the constructor, so nothing is checked."""
+        """Converts a message to an object. Does not call the constructor, which checks values."""
         made = object.__new__(self._model)
         for name, read in self._readers.items():
             object.__setattr__(made, name, read(message))
@@ -70,7 +70,7 @@ class Codec(Generic[_T, _M]):
 
     @property
     def field(self) -> Field:
-        """The conversion of a field whose type is this message, for use in another Codec."""
+        """The Field for use in another Codec, if a field of its message has this message type."""
         return Field(self.to_proto, self.from_proto)
 
 

@@ -55,12 +55,12 @@ def maybe(convert: Callable[[_G], _T], given: _G | None) -> _T | None:
 
 
 def value_to_proto(value: Any) -> value_pb2.Value:
-    """Returns the message of a value. Raises a TypeError or ValueError if it is not a value."""
+    """Converts a value to a message. Raises a TypeError or ValueError if it is not a value."""
     return _plain_to_proto(coerce.value(value, "value"))
 
 
 def value_from_proto(message: value_pb2.Value) -> Any:
-    """Returns the value of a message: None, bool, int, float, str, or a list or dict of values."""
+    """Converts a message to a value: None, bool, int, float, str, or a list or dict of values."""
     kind = message.WhichOneof("kind")
     if kind is None or kind == "null_value":
         return None
@@ -72,7 +72,7 @@ def value_from_proto(message: value_pb2.Value) -> Any:
 
 
 def values_to_proto(values: Mapping[Any, Any], where: str = "values") -> dict[str, value_pb2.Value]:
-    """Returns the messages of a dict of values. `where` is the name of the dict in errors."""
+    """Converts a dict of values to a dict of messages. `where` is the dict's name in errors."""
     plain = coerce.value_map(values, where)
     return {key: _plain_to_proto(item) for key, item in plain.items()}
 
@@ -84,7 +84,7 @@ def fill_values(entries: Any, values: Mapping[Any, Any], where: str) -> None:
 
 
 def values_from_proto(messages: Mapping[str, value_pb2.Value]) -> dict[str, Any]:
-    """Returns the dict of values of a map field, sorted by key."""
+    """Converts a map field to a dict of values, sorted by key."""
     return {key: value_from_proto(messages[key]) for key in sorted(messages)}
 
 
@@ -121,7 +121,7 @@ def _set_container(message: value_pb2.Value, value: list[Any] | dict[str, Any]) 
 
 
 def timestamp_to_proto(moment: datetime) -> Timestamp:
-    """Returns the message of a time. Raises a ValueError if the time has no time zone."""
+    """Converts a time to a message. Raises a ValueError if the time has no time zone."""
     if moment.tzinfo is None:
         raise ValueError(f"the time {moment.isoformat()} has no time zone; give one, such as UTC")
     message = Timestamp()
@@ -130,7 +130,7 @@ def timestamp_to_proto(moment: datetime) -> Timestamp:
 
 
 def timestamp_from_proto(message: Timestamp) -> datetime:
-    """Returns the time of a message in UTC, rounded down to whole microseconds."""
+    """Converts a message to a time in UTC, rounded down to whole microseconds."""
     return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
 
@@ -148,7 +148,7 @@ class Field(NamedTuple):
 
 
 def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
-    """Returns the conversion of an enum. `ArmStatus.FAILED` is `ARM_STATUS_FAILED` in the proto."""
+    """Returns the Field of an enum. `ArmStatus.FAILED` is `ARM_STATUS_FAILED` in the proto."""
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
     numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
     members = {number: member for member, number in numbers.items()}

@@ -35,8 +35,9 @@ def precedence(step: int | None) -> tuple[bool, int]:
 def primary_class(step: int | None, tags: Collection[str], model_ref: str | None) -> int | None:
     """Returns the class of a row. The primary eval of an arm is its first row of the lowest class.
 
-    0: post-training and tagged `test`; 1: other post-training rows; 2: in-loop rows. None: rows
-    with a model_ref, which belong to another model than the arm's and are never primary.
+    Class 0: post-training rows tagged `test`. Class 1: other post-training rows. Class 2: in-loop
+    rows. None: rows with a model_ref. They belong to another model than the arm's, and are never
+    primary.
     """
     if model_ref is not None:
         return None

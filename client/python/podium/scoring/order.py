@@ -103,7 +103,7 @@ class Ranks:
     last: OrderKey | None = None
 
     def next(self, key: OrderKey) -> int | None:
-        """Returns the rank of the next score, given its key; None if the arm has no score."""
+        """Returns the rank of the next score, given its key, or None if the arm has no score."""
         self.seen += 1
         if key != self.last:
             self.rank, self.last = self.seen, key

@@ -29,7 +29,7 @@ class Score:
 
 
 def score(arm: Arm, metric: str) -> Score | None:
-    """Returns the score of an arm on a metric, with its source; None if the arm has no score.
+    """Returns the score of an arm on a metric, with its source, or None if the arm has no score.
 
     Raises:
         InvalidArgumentError: The metric is empty.

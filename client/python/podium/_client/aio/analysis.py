@@ -158,8 +158,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
     ) -> RankedArm | None:
         """Returns the completed arm with the best score, or None if no completed arm has a score.
 
-        NaN is never the best. If several arms have the best score, the arm that was created first
-        is returned.
+        NaN is never the best score. If several arms have the best score, the arm that was created
+        first is returned.
 
         Args:
             metric: The metric to rank by, as for `score`; the success_metric if not given.
@@ -184,7 +184,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         """Stores the conclusion of the experiment. It replaces an earlier conclusion.
 
         Args:
-            conclusion: The text; the conclusion of `result()` if not given.
+            conclusion: The conclusion. If not given, that of `result()` is stored.
         """
         return await self._connection.run(experiment_result.conclude(self._name, conclusion))
 

@@ -261,9 +261,9 @@ class AsyncExperimentHandle(AsyncAnalysis):
 
         Raises:
             NotFoundError: The experiment was not declared.
-            FailedPreconditionError: The arm has a newer attempt than this one (STALE_ATTEMPT), the
-                arm has completed and neither resume_step nor restart is given (ARM_FINISHED), or
-                earlier attempts have another run_config (RUN_CONFIG_CHANGED).
+            FailedPreconditionError: The arm has a newer attempt than this one (STALE_ATTEMPT). Or
+                the arm has completed, and neither resume_step nor restart is given (ARM_FINISHED).
+                Or earlier attempts have another run_config (RUN_CONFIG_CHANGED).
         """
         event = events.arm_started(
             name,
@@ -287,8 +287,9 @@ class AsyncExperimentHandle(AsyncAnalysis):
 
         Args:
             arm_result: The arm. Its output-only fields are ignored.
-            replace: Whether to replace the stored arm even if it has attempts, if the same content
-                was recorded before and further rows after it, or if the model_ref of a row differs.
+            replace: Whether to replace the stored arm even if it has attempts, or if the model_ref
+                of a row differs. If set, and the same content was recorded before, the rows that
+                were recorded after it are removed.
 
         Returns:
             The revision after the last call, and the number of events that changed something.
