@@ -107,7 +107,7 @@ class Comparison(Tabular):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """All flags of the two sides and of the compared numbers, each once."""
+        """The flags of both sides and of all compared numbers, without repetitions."""
         parts = (self.left.flags, self.right.flags, *(metric.flags for metric in self.metrics))
         return tuple(dict.fromkeys(flag for part in parts for flag in part))
 

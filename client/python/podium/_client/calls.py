@@ -105,7 +105,11 @@ class Pages(Generic[_T]):
 
 
 class _ArmPages(Pages[ArmSummary]):
-    """The pages of a list of arms. Warns if no arm has a configuration value of its filters."""
+    """The pages of a list of arms.
+
+    If the list is empty, and no arm has a configuration value that the request filters by, logs a
+    warning.
+    """
 
     def next_page(self) -> Requests[list[ArmSummary]]:
         is_first = not self._next.page_token

@@ -132,7 +132,7 @@ class LiveState(NamedTuple):
 
     @property
     def revision(self) -> int:
-        """The revision of this state, or 0 before the first one."""
+        """The revision of this state, or 0 before the first update."""
         return 0 if self.marker is None else self.marker.revision
 
     def after(self, update: WatchUpdate) -> "LiveState":

@@ -36,7 +36,7 @@ _COMPARED = 200
 
 
 def near_metrics(experiment: str, metric: str) -> Requests[str | None]:
-    """Calls ListMetrics. Returns the question of `did_you_mean` with the names of similar metrics.
+    """Calls ListMetrics. Returns a hint such as `; did you mean 'val.acc'?`, with similar metrics.
 
     Returns "" if no metric is similar or the call fails, and None if the metric exists.
     """

@@ -224,7 +224,7 @@ def _check_finished(event: ArmFinished, limits: Limits) -> None:
 
 
 def is_too_large(result: RunResult, limits: Limits) -> bool:
-    """Returns whether a run_result exceeds a limit. If so, its ArmFinished is stored without it."""
+    """Returns whether a run_result exceeds a limit. If so, the ArmFinished is stored without it."""
     wrong = _run_result_error(result, "run_result", limits)
     return wrong is not None and wrong.reason in _TOO_LARGE
 

@@ -110,7 +110,7 @@ class StreamReader:
         return (record.payload for record, _ in self._records(0))
 
     def is_unread(self) -> bool:
-        """Returns whether the stream has content, but no event was delivered or can be read."""
+        """Returns whether the stream has content, but neither delivered nor readable events."""
         numbers = segment_numbers(self.folder)
         return not self._delivered() and self._last_begun(numbers) > 0 and not self.has_more(0)
 

@@ -241,7 +241,7 @@ class ExperimentRecording:
 
     @property
     def _earlier(self) -> Counters:
-        """The counts from before the last `close`, and of calls not recorded, or only in part."""
+        """The counts at the last `close`, plus the numbers of dropped and incomplete calls."""
         lost = Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
         return self._closed.get(os.getpid(), Counters()) + lost
 
@@ -253,7 +253,10 @@ class ExperimentRecording:
         self._close(self._settings.close_timeout)
 
     def terminate(self) -> None:
-        """Records unfinished arms as cancelled and ends recording, because of a SIGTERM."""
+        """Records unfinished arms as cancelled and ends recording. The SIGTERM handler calls this.
+
+        Does nothing in a process other than the one that created the recorder.
+        """
         if os.getpid() == self._owner:
             for arm in tuple(self._started.values()):
                 if not arm.has_finished:

@@ -14,8 +14,8 @@ __all__ = ["Keeper"]
 class Keeper:
     """Handles the calls of one recorder that raised an error.
 
-    Records the valid arguments, and logs a warning that names the invalid ones and the `target`, an
-    arm or the experiment. A strict recorder raises the error instead.
+    Records the valid arguments, and logs a warning that names the invalid arguments and the
+    `target`: the arm or the experiment. A strict recorder raises the error instead.
     """
 
     def __init__(self, notices: RecorderWarnings, target: Target) -> None:

@@ -62,7 +62,10 @@ def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> It
 
 
 def postponed_words() -> Iterator[str]:
-    """Yields the lines that `last_words` postponed until the process ends."""
+    """Yields a line about the undelivered events of each experiment and outbox.
+
+    Counts only the events that `last_words` has left unreported. Call it when the process ends.
+    """
     for (experiment, folder), count in _pending_later.items():
         if count:
             yield _not_delivered(

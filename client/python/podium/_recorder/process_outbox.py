@@ -364,7 +364,10 @@ class ProcessOutbox:
         return waits(self.folder, pending) if self.folder and pending else {}
 
     def _retire(self, streams: Sequence[Stream]) -> None:
-        """Releases delivered streams that have ended, and the oldest ended streams if too many."""
+        """Releases delivered streams that have ended.
+
+        If over 64 ended streams are left, releases the oldest of them, too.
+        """
         ended = [stream for stream in streams if stream.has_ended]
         # A released stream would drop events that are only in memory.
         for stream in [each for each in ended if each.is_over][:-_MOST_WATCHED]:

@@ -21,8 +21,8 @@ _ARM_FINISHED = (
 def warn_of_rejected(stream: Stream, folder: Path, notices: RecorderWarnings) -> None:
     """Logs a warning about each rejected event of a stream, unless one was logged before.
 
-    After a warning about a rejected start or a first STALE_ATTEMPT, no warning is logged about
-    events that are rejected with STALE_ATTEMPT.
+    After a warning about a rejected start or a first STALE_ATTEMPT, no warning is logged about the
+    stream's further events that are rejected with STALE_ATTEMPT.
     """
     reader = StreamReader(folder)
     target = Target(reader.info.experiment, reader.info.arm)

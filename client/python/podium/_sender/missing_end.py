@@ -36,7 +36,7 @@ class MissingEnd:
         self._last_event = last_event
 
     async def record(self, client: RecordingClient) -> None:
-        """Records that the arm failed, if this attempt is still the one that runs."""
+        """Records that the arm failed, if the server still lists this attempt as running."""
         if await self._is_running(client.experiment(self._info.experiment)):
             await client.record(self._info.experiment, [self._event()])
 

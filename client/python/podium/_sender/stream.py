@@ -194,7 +194,7 @@ class Stream:
     def remove(self) -> None:
         """Deletes a finished stream, unless it has rejected or damaged events.
 
-        Also keeps an unclosed stream of another host, whose process may still run.
+        An unclosed stream of another host is kept, too, because its process may still run.
         """
         if self._may_be_removed():
             self._reader.remove()
@@ -269,7 +269,7 @@ class Stream:
         return verdict
 
     async def _with_near_names(self, client: RecordingClient, pause: Pause) -> Pause:
-        """Adds the names of similar arms to the message of a pause, for a misspelt name."""
+        """Adds the names of similar arms to a pause's message, in case the arm is misspelt."""
         if self._near_names is None:
             experiment = client.experiment(self.info.experiment)
             near = await near_arms_text(experiment, self.info.arm or "")

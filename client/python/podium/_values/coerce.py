@@ -85,7 +85,7 @@ def number(given: Any, where: str) -> float:
 
 
 def _has(given: object, method: str) -> bool:
-    """Returns whether an object has a special method. To ask for a protocol takes much longer."""
+    """Returns whether an object has a special method. Checking for a protocol takes much longer."""
     return hasattr(type(given), method)
 
 
@@ -340,7 +340,8 @@ def _refused(given: Any, where: str, _depth: int) -> Value:
 def _setting(given: Any, where: str, depth: int) -> Value:
     """Converts an object in a configuration to a Value.
 
-    Raises a TypeError if the text of the object has a memory address, which changes with each run.
+    Raises a TypeError if the object has no text of its own, or if its text has a memory address,
+    which changes with each run.
     """
     if isinstance(given, Enum):
         plain = isinstance(given.value, bool | int | float | str)
