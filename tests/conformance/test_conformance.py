@@ -79,7 +79,7 @@ def test_a_runner_that_cannot_be_started_is_red() -> None:
     assert "no-such-runner" in row.complaints[0]
 
 
-def test_every_case_is_asked_for() -> None:
+def test_every_case_is_tested_once() -> None:
     """Every case is tested once in each way that its kind of file has."""
     asked = [check for file in VECTORS for check in checks(file)]
     named = {(check.file, check.way, check.case) for check in asked}
@@ -102,7 +102,7 @@ def test_every_case_is_asked_for() -> None:
     assert next(exchange("read", ["go"])).case == "exchange/go/small"
 
 
-def test_every_protocol_of_http_is_asked() -> None:
+def test_every_http_protocol_is_tested() -> None:
     """Each protocol gets reads, rankings and writes. JSON gets only cases that it can express."""
     asked = [(check.file, check.way) for check in _HTTP]
     assert set(asked) == {
@@ -120,7 +120,7 @@ def test_a_defect_of_each_http_runner_is_planted() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 1), (["--all"], 1)])
-def test_a_language_without_its_toolchain_is_named(
+def test_a_language_without_its_toolchain_fails_the_run(
     arguments: list[str],
     code: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -156,7 +156,7 @@ def test_every_planted_defect_can_be_planted(tmp_path: Path) -> None:
         assert file.read_bytes() == before
 
 
-def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
+def test_planted_defects_name_cells_of_the_table() -> None:
     """Each defect names cells of the table, and each language has a defect of each kind."""
     for language in LANGUAGES:
         for way in ("pure", "wire"):

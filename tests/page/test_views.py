@@ -260,7 +260,7 @@ return [...box.querySelectorAll("tbody tr:not(.space)")]
 """
 
 
-def test_the_eye_keeps_its_place(server: Server, browser: Browser) -> None:
+def test_visible_rows_do_not_move(server: Server, browser: Browser) -> None:
     """If a row above the visible rows appears or disappears, the visible rows do not move."""
     with podium.Client(server.address) as client:
         experiment = client.experiment("many")

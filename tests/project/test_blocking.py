@@ -33,7 +33,9 @@ def test_the_blocking_client_is_current() -> None:
     assert _tool().outdated() == []
 
 
-def test_a_change_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_edited_file_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A generated file that is missing or was edited is reported.
 
     With `write`, it is also generated again.

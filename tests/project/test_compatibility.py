@@ -56,6 +56,6 @@ def test_a_breaking_change_is_found(tmp_path: Path, change: tuple[str, str, str]
 
 
 @needs_buf
-def test_an_addition_is_none(tmp_path: Path) -> None:
+def test_an_addition_is_not_a_breaking_change(tmp_path: Path) -> None:
     """A new field is not a breaking change."""
     assert _breaking(tmp_path, _ADDITION).returncode == 0

@@ -5,7 +5,7 @@ import pytest
 from tests.each import each
 
 
-def test_every_case_runs_and_a_failed_one_is_named() -> None:
+def test_every_case_runs_and_the_error_names_a_failed_one() -> None:
     """A test gets the arguments of each case in turn. The error tells which case failed."""
     seen = []
 

@@ -39,7 +39,7 @@ def test_arms(address: str) -> None:
     )
 
 
-def test_what_was_recorded_turns_no_line_round(address: str, name: str) -> None:
+def test_format_characters_are_escaped(address: str, name: str) -> None:
     """Characters that only steer how text is shown are printed as escapes. A long error is cut."""
     with library.Client(address) as client:
         config = library.RunConfig("a\u202eb\u2066c\u2028d")
@@ -138,7 +138,7 @@ def test_eval_by_step(address: str, step: list[str], expected: int) -> None:
     assert row["metrics"] == {"acc": expected / 1000}
 
 
-def test_json_is_the_natural_form(address: str) -> None:
+def test_json_output_is_the_json_form_of_the_library(address: str) -> None:
     """`--json` writes the same JSON form as the library has for its objects."""
     with library.Client(address) as client:
         arm = client.arm("sweep", "r4").get()
@@ -184,7 +184,7 @@ def test_score_as_json(address: str) -> None:
     }
 
 
-def test_given_eval_metrics_are_named(address: str, name: str) -> None:
+def test_the_source_of_given_eval_metrics(address: str, name: str) -> None:
     """If an arm has no rows, the source of its score is the eval metrics it was recorded with."""
     arm = {"name": "a", "run_config": {"name": "a"}, "status": "failed", "eval_metrics": {"x": 1}}
     assert podium("record", name, "-", stdin=json.dumps(arm), address=address).code == 0

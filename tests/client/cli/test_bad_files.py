@@ -78,7 +78,7 @@ def test_deep_nesting(tmp_path: Path) -> None:
     )
 
 
-def test_bytes_that_are_no_text() -> None:
+def test_a_line_that_is_not_utf8() -> None:
     """If a line of standard input is not UTF-8, the error names this line."""
     done = podium("record", "e", "-", stdin=SKIPPED.encode() + b"\xff\n")
     assert done == (2, "", "podium: line 2: the text is not UTF-8; nothing was recorded\n")
@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         assert done == (2, "", f"podium: {path} cannot be read: {reason}\n")
 
 
-def test_a_list_of_arms_is_told_from_whole_arms(address: str) -> None:
+def test_a_list_of_arms_without_rows(address: str) -> None:
     """`podium record` rejects the output of `podium arms --json`, which has no rows.
 
     The error names the command that prints an arm with its rows.

@@ -72,7 +72,7 @@ def test_two_arms(address: str, sweep: str) -> None:
     )
 
 
-def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
+def test_strict_rejects_a_comparison_with_a_warning(address: str, sweep: str) -> None:
     """`--strict` rejects a comparison that has a warning, and accepts one that has none."""
     line = ["compare", sweep, "wide", "narrow", "--strict"]
     assert podium(*line, address=address).code == 0

@@ -113,7 +113,7 @@ def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
         (["x.y", "--output", "a.png"], 2, "there is no value of 'x.y' by step to draw"),
     ],
 )
-def test_what_cannot_be(
+def test_curves_that_cannot_be_read_drawn_or_written(
     address: str, sweep: str, arguments: list[str], code: int, expected: str
 ) -> None:
     """A curve that cannot be read, drawn or written is an error of one line."""

@@ -47,7 +47,7 @@ def test_an_arm_and_an_experiment(address: str, filled: str) -> None:
     assert done == (0, f"experiment '{filled}' is gone; revision 4\n", "")
 
 
-def test_it_asks_on_a_terminal(address: str, filled: str) -> None:
+def test_delete_asks_on_a_terminal(address: str, filled: str) -> None:
     """On a terminal, `podium delete` asks. The question says how many arms are deleted.
 
     Only the answers `y` and `yes` delete.
@@ -80,7 +80,7 @@ def test_without_an_input(address: str, filled: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_it_does_not_ask_about_nothing(address: str) -> None:
+def test_no_question_about_an_unknown_arm(address: str) -> None:
     """`podium delete` asks no question about an arm that does not exist. Its exit code is 1."""
     done = on_terminal("delete", "sweep", "nope", address=address)
     assert (done.code, "[y/N]" in done.out) == (1, False)

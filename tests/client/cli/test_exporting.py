@@ -181,7 +181,7 @@ def test_a_flat_table(source: str) -> None:
     assert rows[-1]["status"] == "pending"
 
 
-def test_a_file_is_there_once_it_is_whole(source: str, tmp_path: Path) -> None:
+def test_a_file_is_replaced_when_the_export_is_complete(source: str, tmp_path: Path) -> None:
     """An existing file is replaced only when the new one is complete."""
     file = tmp_path / "old.jsonl"
     file.write_text("before", encoding="utf-8")
@@ -196,7 +196,9 @@ def test_a_file_is_there_once_it_is_whole(source: str, tmp_path: Path) -> None:
     assert done.err.endswith("cannot be written: No such file or directory\n")
 
 
-def test_what_changes_meanwhile_is_told(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_during_the_export_is_reported(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If an experiment changes during the export, a note reports that."""
     with library.Client(source) as client:
         moving = client.experiment("moving")

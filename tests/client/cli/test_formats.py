@@ -67,7 +67,7 @@ def test_counts_texts_and_values() -> None:
     assert _format.last_line(None) == ""
 
 
-def test_only_a_running_arm_is_heard_of() -> None:
+def test_only_a_running_arm_shows_its_last_event() -> None:
     """The time of the last event is shown only for a running arm."""
     time = datetime(2026, 1, 2, tzinfo=UTC)
     for status in podium.ArmStatus:
@@ -267,7 +267,7 @@ def test_the_time_limits_of_a_command(timeout: float | None) -> None:
 
 @pytest.mark.parametrize("options", [["--address", "h:1"], ["--timeout", "5"], ["--json"]])
 @pytest.mark.parametrize("command", _parsers.SERVER_COMMANDS)
-def test_options_of_calls_are_none_of_the_server(
+def test_commands_of_the_server_reject_options_of_calls(
     command: str, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A command of the server makes no calls, so it rejects the options of calls."""

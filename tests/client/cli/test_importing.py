@@ -12,7 +12,9 @@ def _state(folder: Path, text: str = '{"log_history": [{"step": 1, "eval_acc": 0
     return folder
 
 
-def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -> None:
+def test_an_import_prints_how_many_arms_it_recorded(
+    address: str, name: str, tmp_path: Path
+) -> None:
     """`podium import` prints how many arms it recorded. A second import changes nothing."""
     _state(tmp_path / "run")
     arguments = ("import", str(tmp_path), "--experiment", name)
@@ -42,7 +44,9 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
     assert podium("score", name, "run", "eval.acc", address=address).out == "0.5\n"
 
 
-def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported_on_stderr(
+    address: str, name: str, tmp_path: Path
+) -> None:
     """If a file cannot be read, an error on stderr names it. The others are imported.
 
     The exit code is 1.
@@ -56,7 +60,7 @@ def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path
     assert done.out.endswith("1 arm recorded, 1 problem\n")
 
 
-def test_a_rehearsal_records_nothing(address: str, name: str, tmp_path: Path) -> None:
+def test_a_dry_run_records_nothing(address: str, name: str, tmp_path: Path) -> None:
     """`--dry-run` prints how many arms would be recorded, but records nothing."""
     _state(tmp_path / "run")
     done = podium("import", str(tmp_path), "--experiment", name, "--dry-run", address=address)
@@ -64,7 +68,7 @@ def test_a_rehearsal_records_nothing(address: str, name: str, tmp_path: Path) ->
     assert podium("arms", name, address=address).err == "podium: no arms\n"
 
 
-def test_nothing_to_import_says_so(address: str, tmp_path: Path) -> None:
+def test_a_folder_without_results(address: str, tmp_path: Path) -> None:
     """A folder without results is exit code 1.
 
     A path that does not exist and an unknown kind are wrong arguments.

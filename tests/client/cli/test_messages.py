@@ -103,7 +103,7 @@ def test_the_places_of_what_is_read(tmp_path: Path, text: str, places: list[str]
         ('{"a": "\\udfff"}', "an unpaired surrogate"),
     ],
 )
-def test_what_is_no_strict_json(tmp_path: Path, text: str, message: str) -> None:
+def test_json_that_is_not_strict(tmp_path: Path, text: str, message: str) -> None:
     """JSON that parsers read differently, such as NaN or a repeated key, is an error."""
     file = tmp_path / "f"
     file.write_text(text, encoding="utf-8")

@@ -42,7 +42,7 @@ def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) ->
     stream.release()
 
 
-def test_what_was_rejected_is_shown_whole(root: Path, outbox: Path, name: str) -> None:
+def test_rejected_events_are_shown_with_their_content(root: Path, outbox: Path, name: str) -> None:
     """With `--json`, `podium outbox` prints each rejected event with its reason and its content."""
     dead_stream(outbox, name, started("a", "A", 1), row("val", 7, eval_seconds=-1))
     run(root, "sync")
@@ -106,7 +106,7 @@ def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
     assert [refused["sequence"] for refused in told["refused"]] == [2, 3]
 
 
-def test_retry_goes_on_behind_what_makes_the_server_fail(
+def test_a_retry_continues_after_an_event_that_makes_the_server_fail(
     root: Path, outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event that makes the server fail again remains rejected. Other events are delivered."""

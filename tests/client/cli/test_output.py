@@ -30,7 +30,7 @@ from tests.each import each
 
 
 @each("sign", ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066", "\u2069"])
-def test_signs_that_control_a_terminal(sign: str) -> None:
+def test_characters_that_control_a_terminal(sign: str) -> None:
     """Characters that control a terminal are escaped, so that no recorded text moves the cursor.
 
     Other characters are kept.
@@ -186,14 +186,14 @@ def test_a_table_that_just_fits(width: int | None, row: str) -> None:
     assert not fits(columns, 9)
 
 
-def test_a_table_that_is_one_sign_too_wide() -> None:
+def test_a_table_that_is_one_character_too_wide() -> None:
     """If a table is one character too wide, its widest column becomes one character narrower."""
     columns = columns_of([["a" * 20, "b" * 12]], "A", "B")
     assert list(table(columns, 33))[1] == f"{'a' * 18}…  {'b' * 12}"
     assert list(table(columns, 34))[1] == f"{'a' * 20}  {'b' * 12}"
 
 
-def test_tabulators_in_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tabs_become_spaces(capsys: pytest.CaptureFixture[str]) -> None:
     """Tabs in a text become spaces, and are not shown as control characters."""
     Console(as_json=False).fields([("error", "a\tb\n\tc")])
     assert capsys.readouterr().out == f"  error  a       b\n{'':17}c\n"

@@ -222,7 +222,7 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_a_call_around_its_bad_events(marked: list[int]) -> None:
+def test_good_events_of_a_rejected_call_are_sent(marked: list[int]) -> None:
     """A rejected call is sent again without its bad events, so that all good events are sent.
 
     If the server does not name the bad events, the call is halved until they are found.
@@ -279,7 +279,7 @@ def test_events_that_are_sent_singly(marked: list[int]) -> None:
     assert refused.calls == [1]
 
 
-def test_a_server_that_is_gone(marked: list[int]) -> None:
+def test_a_retry_ends_if_the_server_does_not_answer(marked: list[int]) -> None:
     """A retry ends with the first event that the server does not answer.
 
     No event is marked as sent again.

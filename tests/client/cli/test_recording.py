@@ -177,7 +177,7 @@ def test_events(address: str, tmp_path: Path) -> None:
     assert str(row.event_time) == "2026-01-01 00:00:00+00:00"
 
 
-def test_what_show_writes_can_be_recorded(address: str, name: str) -> None:
+def test_the_output_of_show_can_be_recorded(address: str, name: str) -> None:
     """The output of `podium show --json` can be recorded as the same arm in another experiment."""
     exported = podium("show", "sweep", "r4", "--json", address=address).out
     assert podium("record", name, "-", stdin=exported, address=address).code == 0
@@ -215,7 +215,7 @@ def test_rows_of_a_whole_arm_keep_their_times(address: str, name: str, tmp_path:
     assert measured == [(1, None, 3)[step % 3] for step in range(10_001)]
 
 
-def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
+def test_a_field_that_a_declaration_leaves_unchanged(address: str, name: str) -> None:
     """If a declaration in a file leaves a field unchanged, a note names the field."""
     text = lines(
         {"event": "experiment_declared", "parent": "p"},
@@ -299,7 +299,7 @@ def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> No
     )
 
 
-def test_a_server_that_is_gone(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
     """If no server answers, `podium record` ends with exit code 3 and says how to start one."""
     file = tmp_path / "arm.json"
     file.write_text(json.dumps(ARM), encoding="utf-8")

@@ -335,7 +335,7 @@ def test_discarding_rejected_events(outbox: Path, name: str) -> None:
 
 
 def test_discarding_after_a_sender_was_killed(outbox: Path, name: str) -> None:
-    """An event counts once, even if a killed sender rejected it without noting its progress."""
+    """An event counts once, even if a killed sender rejected it without storing its progress."""
     folder = _evaluation(outbox, name)
     event = _row("typo", 1).SerializeToString()
     StreamReader(folder).reject(RejectedEvent(1, "STALE_ATTEMPT", "no", 1.0, event))

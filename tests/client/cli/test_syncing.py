@@ -151,7 +151,7 @@ def test_a_copy_of_a_running_trainers_folder(
     assert steps(address, name) == [0, 1, 2, 3]
 
 
-def test_a_server_that_is_away(root: Path, name: str) -> None:
+def test_a_server_that_does_not_answer(root: Path, name: str) -> None:
     """If no server answers, `podium sync` says how many events wait and why.
 
     The exit code is 3, and the events stay in the outbox.
@@ -169,7 +169,7 @@ def test_a_server_that_is_away(root: Path, name: str) -> None:
     assert "no Podium server answers" in found.out
 
 
-def test_what_waits_and_what_is_rejected(root: Path, outbox: Path, name: str) -> None:
+def test_waiting_and_rejected_events_are_reported(root: Path, outbox: Path, name: str) -> None:
     """Rejected and waiting events are reported with reasons, and the exit code is 1.
 
     A row that waits for its arm is delivered once the arm exists.
@@ -218,7 +218,7 @@ def test_reasons_on_a_terminal(root: Path, outbox: Path, address: str, name: str
     assert on_terminal("outbox", str(root / "none"), address=address).code == 2
 
 
-def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> None:
+def test_sync_reports_a_running_sender(root: Path, tmp_path: Path, name: str) -> None:
     """If a sender is delivering the outbox, `podium sync` says so.
 
     Meanwhile, a sync to another server is rejected. If the sender ends, `podium sync` delivers the
@@ -250,7 +250,9 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
         assert steps(server.address, name) == list(range(100))
 
 
-def test_a_sender_of_a_server_that_is_gone(root: Path, address: str, name: str) -> None:
+def test_a_new_address_while_a_sender_waits_for_the_old_one(
+    root: Path, address: str, name: str
+) -> None:
     """`--address` delivers to a new server, although a sender still waits for the old one."""
     outbox = outbox_folder(root, closed_port())
     folder = dead_stream(outbox, name, started("a", "A", 1), *rows(2))
@@ -290,7 +292,7 @@ def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) 
         assert "delivered nothing for 0.5 seconds and gave no reason; stop it" in said
 
 
-def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -> None:
+def test_ctrl_c_ends_sync_without_a_message(root: Path, tmp_path: Path, name: str) -> None:
     """Ctrl-C ends `podium sync` without a message. The next `podium sync` delivers the events."""
     with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
         outbox = outbox_folder(root, server.address)
@@ -308,7 +310,7 @@ def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -
         assert steps(server.address, name) == [0, 1, 2]
 
 
-def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) -> None:
+def test_sync_prints_json(root: Path, outbox: Path, address: str, name: str) -> None:
     """With `--json`, `podium sync` prints an object for each outbox."""
     dead_stream(outbox, name, started("a", "A", 1), row("", 1))
     assert run_json(root, "sync") == [
@@ -327,7 +329,7 @@ def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) 
 
 
 @pytest.mark.parametrize("left", [{"waiting": 1}, {"missing": 1}], ids=str)
-def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, left: dict[str, Any]) -> None:
+def test_the_exit_code_if_events_wait_or_are_missing(outbox: Path, left: dict[str, Any]) -> None:
     """If events wait, or neither the server nor the outbox has them, the exit code is not 0."""
     done = Done(view_of(outbox), "here")
     assert done.exit == Exit.OK
@@ -338,7 +340,7 @@ def test_the_exit_code_tells_of_events_that_are_left(outbox: Path, left: dict[st
     ("torn", "rejected", "code"),
     [([], [], Exit.OK), (["1.torn"], [], Exit.NOTHING), ([], ["event"], Exit.NOTHING)],
 )
-def test_the_exit_code_tells_of_streams_that_are_kept(
+def test_the_exit_code_if_streams_are_kept(
     outbox: Path, torn: list[str], rejected: list[str], code: Exit
 ) -> None:
     """If events cannot be read, or the server has rejected them, the exit code is not 0."""
@@ -369,7 +371,7 @@ def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, na
     assert run(root, "sync", "--address", "nowhere") == (2, "", f"podium: {wrong}\n")
 
 
-def test_a_damaged_stream_is_named(root: Path, outbox: Path, address: str, name: str) -> None:
+def test_a_damaged_stream_is_reported(root: Path, outbox: Path, address: str, name: str) -> None:
     """A stream that cannot be read is kept and reported. Other streams are delivered."""
     dead_stream(outbox, name, started("a", "A", 1), *rows(2))
     folder = dead_stream(outbox, name, *rows(2))

@@ -82,7 +82,7 @@ async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, 
     assert found.metrics[-1].difference.difference == 1.0
 
 
-async def test_what_there_is_not(client: AnyClient, sweep: str) -> None:
+async def test_unknown_names_kinds_and_statuses(client: AnyClient, sweep: str) -> None:
     """compare() rejects unknown names, and kinds and statuses that do not exist.
 
     The error suggests similar names, or says that the name belongs to the other kind.
@@ -150,7 +150,7 @@ async def test_curves_by_name_and_status(client: AnyClient, sweep: str) -> None:
     assert [curve.name for curve in found.curves] == ["narrow_2"]
 
 
-async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
+async def test_curves_of_unknown_metrics_arms_and_groups(client: AnyClient, sweep: str) -> None:
     """A metric without values by step has no curve. An unknown arm or group is rejected."""
     experiment = client.experiment(sweep)
     assert (await result(experiment.curve("loss"))).curves == ()
@@ -186,7 +186,7 @@ async def test_similar_names_of_experiments_and_arms(client: AnyClient, sweep: s
     assert "did you mean" not in str(refused.value)
 
 
-async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: str) -> None:
+async def test_a_ranking_has_all_arms_or_the_first(client: AnyClient, sweep: str) -> None:
     """A ranking has all arms or groups, or with `top` only the first of them."""
     experiment = client.experiment(sweep)
     names = [entry.arm for entry in (await result(experiment.rank("test.acc"))).arms]

@@ -105,7 +105,9 @@ async def test_an_error_of_any_text_is_recorded(client: AnyClient, declared: str
     assert "RuntimeError: \\udcff\\x00ä" in found.error
 
 
-async def test_what_finish_says_stands(client: AnyClient, declared: str) -> None:
+async def test_the_end_of_a_block_keeps_an_explicit_finish(
+    client: AnyClient, declared: str
+) -> None:
     """The end of a block does not overwrite an explicit finish(), even after an error."""
     run_result = podium.RunResult("r", "ok", {"loss": 0.3}, {"model": "s3://m"}, None, {"k": 1})
     ending = {"error": "enough", "train_seconds": 3, "run_result": run_result}
@@ -143,7 +145,7 @@ async def test_a_failure_to_report_does_not_hide_the_error(
     assert "attempt" in note
 
 
-async def test_a_block_without_an_error_says_that_it_could_not_report(
+async def test_a_block_raises_an_error_if_its_end_cannot_be_recorded(
     client: AnyClient, declared: str
 ) -> None:
     """If the end of a block without an error cannot be recorded, the block raises an error."""
@@ -154,7 +156,7 @@ async def test_a_block_without_an_error_says_that_it_could_not_report(
     assert caught.value.reason == "STALE_ATTEMPT"
 
 
-async def test_an_ending_that_cannot_be_said_does_not_stand(
+async def test_a_finish_with_an_unknown_status_fails_the_arm(
     client: AnyClient, declared: str
 ) -> None:
     """A finish() with an unknown status raises an error in the block, so the arm is failed."""
@@ -164,7 +166,7 @@ async def test_an_ending_that_cannot_be_said_does_not_stand(
     assert (await result(client.arm(declared, "lora_rank4").get())).status == "failed"
 
 
-async def test_an_ending_that_was_refused_is_said_once_more(
+async def test_the_status_of_a_rejected_finish_is_recorded_at_the_end(
     client: AnyClient, declared: str
 ) -> None:
     """If finish() is rejected for its run_result, the end of the block records its status."""

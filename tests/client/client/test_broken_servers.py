@@ -163,7 +163,9 @@ async def test_reads_are_retried_until_their_deadline(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("reason", ["OVERLOADED", "SHUTTING_DOWN"])
-async def test_what_the_server_did_not_take_is_sent_again(connect: Connect, reason: str) -> None:
+async def test_a_rejected_call_is_retried_after_the_requested_pause(
+    connect: Connect, reason: str
+) -> None:
     """A rejected read or write is retried after the pause that the server asked for."""
     error = errors.error_for(reason, "later")
     error.retry_after = 0.3
@@ -223,7 +225,7 @@ async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
             assert (await result(client.experiment("e").get())).tags == ["t"]
 
 
-def test_a_queue_ends_when_the_server_answers_nobody() -> None:
+def test_waiting_calls_fail_if_the_server_does_not_answer() -> None:
     """If the server does not answer, calls that wait for their turn fail, too."""
 
     async def gather(address: str) -> list[BaseException | None]:
@@ -306,7 +308,7 @@ async def test_get_is_one_state_of_the_arm(connect: Connect) -> None:
     assert ([row.name for row in found.evals], found.revision) == (["first", "second"], 5)
 
 
-async def test_get_says_that_an_arm_is_too_busy(connect: Connect) -> None:
+async def test_get_fails_if_the_arm_keeps_changing(connect: Connect) -> None:
     """get() raises an error if the arm changes during each of five attempts."""
     arm = BusyArm(moves=1000)
     with grpc_server(GetArm=arm.get_arm, ListEvals=arm.list_evals) as address:

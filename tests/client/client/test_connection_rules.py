@@ -89,7 +89,7 @@ def test_no_time_limit(seconds: float) -> None:
     assert deadline(1, "read_timeout") == 1.0
 
 
-def test_a_server_that_is_away_gets_no_calls_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_gets_no_calls_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a refused connection, the other servers get all calls for one second.
 
     If all servers have failed, the client still calls them in turn.

@@ -211,7 +211,7 @@ async def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor, kind: Any
     assert sent == fields_of(rpc.input_type)
 
 
-def test_every_field_of_a_recording_answer_is_told() -> None:
+def test_a_record_result_has_every_field_of_the_response() -> None:
     """The result of a Record call has every field of the response."""
     answers = recording_service_pb2.DESCRIPTOR.message_types_by_name
     for name, kind in [("RecordResponse", podium.RecordResult), ("KeptField", podium.KeptField)]:
@@ -243,7 +243,7 @@ def test_both_clients_have_the_same_methods(blocking: type, asynchronous: type) 
         assert name.startswith("__") or (method.__doc__ and theirs[name].__doc__)
 
 
-def test_an_attempt_records_as_the_interface_says() -> None:
+def test_recording_classes_have_the_parameters_of_the_interface() -> None:
     """Each class that records has exactly the parameters and defaults of the interface."""
     for interface, kind in [
         (podium.ExperimentRecorder, podium.ExperimentHandle),

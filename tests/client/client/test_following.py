@@ -174,7 +174,7 @@ async def test_a_state_is_shown_in_one_line(client: AnyClient, declared: str) ->
         assert repr(live.arms) == "{'a': <LiveArm 'a': running, 1 rows>}"
 
 
-async def test_deletion_is_noticed(client: AnyClient, declared: str) -> None:
+async def test_a_deletion_ends_a_wait(client: AnyClient, declared: str) -> None:
     """If an experiment is deleted, a wait raises an error. The last state can still be read."""
     experiment = client.experiment(declared)
     await result(experiment.start_arm(CONFIG, name="a"))
@@ -281,7 +281,7 @@ def test_another_event_loop_is_an_error(server: RunningServer, declared: str) ->
 
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
-async def test_a_block_ends_also_without_its_server(kind: Any) -> None:
+async def test_a_block_ends_even_without_its_server(kind: Any) -> None:
     """If the server is gone, the end of the `with` block does not wait for it."""
     with running_server() as server:
         async with entered(kind(server.address)) as client:

@@ -20,7 +20,7 @@ def test_importing_loads_neither_grpc_nor_protobuf() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
-def test_everything_public_can_be_had() -> None:
+def test_all_public_names_exist() -> None:
     """Each name of `__all__` exists and appears in dir(). `__all__` is sorted."""
     assert podium.__all__ == sorted(podium.__all__, key=lambda name: (not name.isupper(), name))
     for name in podium.__all__:
@@ -28,7 +28,7 @@ def test_everything_public_can_be_had() -> None:
         assert name in dir(podium)
 
 
-def test_typing_sees_what_is_there() -> None:
+def test_type_checkers_see_exactly_the_public_names() -> None:
     """The imports that type checkers read are exactly the public names."""
     tree = ast.parse(Path(podium.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
@@ -47,7 +47,7 @@ def test_every_error_is_public() -> None:
         assert getattr(podium, error_class.__name__) is error_class
 
 
-def test_a_name_that_is_not_there() -> None:
+def test_a_misspelt_name() -> None:
     """A misspelt name raises an AttributeError that names the package."""
     with pytest.raises(AttributeError, match="'podium' has no attribute 'Clinet'"):
         _ = podium.Clinet  # type: ignore[attr-defined]

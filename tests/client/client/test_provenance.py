@@ -40,7 +40,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.timeout(300)
-def test_both_ways_to_record_note_it(
+def test_clients_and_recorders_store_the_provenance(
     server: RunningServer, blocking: podium.Client, declared: str, tree: Path
 ) -> None:
     """Clients and recorders store the commit, the command, the host and versions.
@@ -71,7 +71,7 @@ def test_both_ways_to_record_note_it(
 
 
 @pytest.mark.timeout(300)
-def test_uncommitted_changes_are_noted(tree: Path) -> None:
+def test_uncommitted_changes_are_recorded(tree: Path) -> None:
     """A work tree is unclean if a committed file has changed. A new file keeps it clean."""
     (tree / "other.py").write_text("1")
     found = provenance.collected()
@@ -117,7 +117,7 @@ def test_no_git_and_no_tree_are_no_errors(tree: Path, monkeypatch: pytest.Monkey
     assert (found.git_commit, found.git_clean, found.host) == (None, None, os.uname().nodename)
 
 
-def test_a_program_that_is_not_git_is_not_believed(
+def test_output_that_is_not_a_commit_is_ignored(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the output of `git` is not a commit, the commit is unknown."""
@@ -144,13 +144,13 @@ def test_a_slow_git_is_not_waited_for(tree: Path, monkeypatch: pytest.MonkeyPatc
         process.wait(60)
 
 
-def test_the_switch_turns_it_off(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_turns_provenance_off(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PODIUM_PROVENANCE=off collects nothing. Upper and lower case are the same."""
     monkeypatch.setenv("PODIUM_PROVENANCE", "OFF")
     assert (tree.name, provenance.collected()) == (tree.name, None)
 
 
-def test_a_resumed_attempt_replaces_it(blocking: podium.Client, declared: str) -> None:
+def test_a_resumed_attempt_replaces_the_provenance(blocking: podium.Client, declared: str) -> None:
     """An arm has the provenance of its newest attempt. A new host adds no flag to its group."""
     experiment = blocking.experiment(declared)
     for order, host in enumerate(("one", "two")):

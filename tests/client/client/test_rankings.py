@@ -71,7 +71,7 @@ async def test_metadata_state_the_direction_of_other_metrics(client: AnyClient, 
             assert live.rank(metric).direction == (await result(experiment.rank(metric))).direction
 
 
-async def test_rank_with_everything_said(client: AnyClient, sweep: str) -> None:
+async def test_rank_with_all_arguments(client: AnyClient, sweep: str) -> None:
     """rank() accepts a metric, a direction, statuses and the number of arms."""
     experiment = client.experiment(sweep)
     least = await result(experiment.rank("pass_rate", direction="minimize", top=1))

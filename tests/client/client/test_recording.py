@@ -114,7 +114,7 @@ async def test_an_evaluator_records_without_an_attempt(client: AnyClient, declar
     assert await result(experiment.arm("lora_rank4").score("loss")) == 1.0
 
 
-async def test_record_arm_replaces_only_when_told(client: AnyClient, declared: str) -> None:
+async def test_record_arm_replaces_only_with_replace(client: AnyClient, declared: str) -> None:
     """Without `replace`, record_arm() is rejected for an arm with attempts."""
     experiment = client.experiment(declared)
     await result(experiment.start_arm(CONFIG))
@@ -322,7 +322,9 @@ def test_the_ways_to_record_another_config(
     assert experiment.arm("a").get().run_config.seed == 2
 
 
-def test_a_hundred_changed_paths_are_named(blocking: podium.Client, declared: str) -> None:
+def test_the_error_names_the_first_hundred_changed_paths(
+    blocking: podium.Client, declared: str
+) -> None:
     """The error RUN_CONFIG_CHANGED names the first 100 paths and counts the others."""
     experiment = blocking.experiment(declared)
     before, after = (

@@ -209,7 +209,7 @@ async def test_a_token_is_sent_to_no_server_without_encryption(kind: Any) -> Non
             await asked(_score)
 
 
-async def test_recorded_results_reach_the_server_that_is_left(tmp_path: Path) -> None:
+async def test_recorded_results_reach_the_other_server(tmp_path: Path) -> None:
     """If one server does not answer, `podium.record` delivers results to the other one."""
     async with AsyncExitStack() as stack:
         one = await _started(stack, tmp_path / "one", 1)

@@ -146,7 +146,7 @@ async def test_filters(client: AnyClient, declared: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
-async def test_a_restarted_server_is_watched_on(kind: Any, tmp_path: Any) -> None:
+async def test_a_watch_continues_after_a_restart_of_the_server(kind: Any, tmp_path: Any) -> None:
     """After a restart of the server, a watch continues without a reset."""
     with running_server(f"sqlite:///{tmp_path}/podium.db") as server:
         async with entered(kind(server.address)) as client:

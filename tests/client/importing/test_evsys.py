@@ -97,7 +97,7 @@ def test_a_store_is_experiments_with_their_arms(tmp_path: Path) -> None:
     assert arm.eval_breakdowns == {"easy": 1.0}
 
 
-def test_values_that_were_made_text_become_values_again(tmp_path: Path) -> None:
+def test_values_that_were_written_as_strings(tmp_path: Path) -> None:
     """Numbers, steps and a configuration are read even if a writer turned them into strings."""
     folder = _generation(
         _store(tmp_path),
@@ -112,7 +112,7 @@ def test_values_that_were_made_text_become_values_again(tmp_path: Path) -> None:
     assert [(row.step, row.metrics) for row in arm.evals] == [(42, {"acc": 0.5})]
 
 
-def test_a_torn_line_and_a_bad_file_are_named(tmp_path: Path) -> None:
+def test_a_torn_line_and_a_bad_file_are_reported(tmp_path: Path) -> None:
     """An incomplete last line and a file that is not JSON are reported."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_text(folder / "evals.jsonl", '{"metrics": {"acc": 0.5}}\n{"metrics": {"ac')
@@ -228,7 +228,7 @@ def test_a_run_folder_is_an_arm(tmp_path: Path) -> None:
     assert found.experiment == tmp_path.name
 
 
-def test_logs_tell_evals_in_words_and_numbers(tmp_path: Path) -> None:
+def test_an_eval_has_its_name_from_one_file_and_its_numbers_from_another(tmp_path: Path) -> None:
     """An eval has the name and step from `conclusion.md`, and the exact numbers from the log."""
     home = tmp_path / "2026-06-25_00-31-43_bench"
     write_text(home / "experiment.md", "# bench\n\n- hypothesis: (none)\n- conclusion: done\n")
@@ -268,7 +268,7 @@ def test_two_evals_of_one_split_have_each_their_exact_numbers(tmp_path: Path) ->
     assert (arm.score("val_set.acc"), arm.score("test_set.acc")) == (1 / 3, 2 / 3)
 
 
-def test_an_arm_that_never_concluded_is_not_lost(tmp_path: Path) -> None:
+def test_an_arm_without_a_conclusion_is_imported(tmp_path: Path) -> None:
     """An arm without `conclusion.md` is imported from its logs, with the status running.
 
     Of several rows at one step, the last one is imported.
@@ -297,7 +297,7 @@ def test_lines_of_one_step_add_up(tmp_path: Path) -> None:
     assert row.metrics == {"loss": 0.5, "acc": 0.75}
 
 
-def test_what_is_no_step_is_named_and_makes_no_final_row(tmp_path: Path) -> None:
+def test_a_row_with_an_invalid_step_is_reported(tmp_path: Path) -> None:
     """Only a row without a step is post-training. A row with an invalid step is reported."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_lines(

@@ -95,7 +95,7 @@ def test_a_test_set_evaluated_with_the_default_prefix_is_the_test(tmp_path: Path
         ('{"eval_runtime": 1.0, "eval_note": "x"}', "'eval_note' is not a number in 1 of 1"),
     ],
 )
-def test_bad_results_are_named_and_the_state_is_imported(
+def test_bad_results_are_reported_and_the_state_is_imported(
     tmp_path: Path, text: str, why: str
 ) -> None:
     """Empty, torn and odd results files beside a state are reported. The state is imported."""

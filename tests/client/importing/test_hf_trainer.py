@@ -111,7 +111,9 @@ def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> N
         ('{"log_history": [{"step": 1, "eval_loss": 1}], "global_step": "x"}', ""),
     ],
 )
-def test_a_bad_state_is_named_and_the_others_go_on(tmp_path: Path, text: str, why: str) -> None:
+def test_a_bad_state_is_reported_and_the_others_are_imported(
+    tmp_path: Path, text: str, why: str
+) -> None:
     """A bad state is reported with its path, and the next training run is imported."""
     write_text(tmp_path / "a" / "trainer_state.json", text)
     write_json(tmp_path / "b" / "trainer_state.json", _state(_LOG))
@@ -145,7 +147,7 @@ def test_the_longest_training_of_a_folder_has_the_folders_name(tmp_path: Path) -
     assert [item.arm.name for item in alone if isinstance(item, FoundArm)] == ["run/checkpoint-2"]
 
 
-def test_a_folder_whose_name_says_nothing_is_named_with_the_one_around_it(tmp_path: Path) -> None:
+def test_the_name_of_an_arm_in_a_folder_with_a_generic_name(tmp_path: Path) -> None:
     """If a folder has a generic name such as `results`, the name of its parent comes before it.
 
     So training runs of two projects are two arms.
@@ -199,7 +201,7 @@ def test_rewards_of_trl_are_metrics_with_their_names(tmp_path: Path) -> None:
     assert arm.metrics["rewards/margins"] != arm.metrics["rewards/margins"]
 
 
-def test_a_second_evaluation_at_the_last_step_tells_how_good_the_model_is(tmp_path: Path) -> None:
+def test_a_second_evaluation_at_the_last_step_is_the_result(tmp_path: Path) -> None:
     """Of two evaluations at the last step, the first is the in-loop row, and the second the result.
 
     With load_best_model_at_end, the best model is evaluated again at the last step.
@@ -216,7 +218,7 @@ def test_a_second_evaluation_at_the_last_step_tells_how_good_the_model_is(tmp_pa
     assert in_loop.metrics == {"acc": 0.5}
 
 
-def test_values_that_are_not_numbers_are_named(tmp_path: Path) -> None:
+def test_values_that_are_not_numbers_are_reported(tmp_path: Path) -> None:
     """Values of a log that are null or a string are reported once for each key."""
     log: list[dict[str, Any]] = [
         {"step": 1, "eval_acc": None},

@@ -130,7 +130,7 @@ def test_a_name_over_the_limit_is_shortened(client: podium.Client, tmp_path: Pat
     assert import_results(client, tmp_path).unchanged == 2
 
 
-def test_the_command_says_what_was_recorded_over(
+def test_the_command_names_arms_that_replace_other_results(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If imported arms replace other results, the command and its JSON name these arms."""
@@ -148,7 +148,7 @@ def test_the_command_says_what_was_recorded_over(
     assert (count["recorded"], count["changed"], count["unchanged"]) == (1, ["x"], 0)
 
 
-def test_a_rehearsal_records_nothing(client: podium.Client, tmp_path: Path) -> None:
+def test_a_dry_run_records_nothing(client: podium.Client, tmp_path: Path) -> None:
     """A dry run reads and counts everything, and records nothing."""
     write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
     report = import_results(client, tmp_path, dry_run=True)
@@ -157,7 +157,9 @@ def test_a_rehearsal_records_nothing(client: podium.Client, tmp_path: Path) -> N
     assert list(client.experiments()) == []
 
 
-def test_bad_lines_are_named_and_the_rest_goes_on(client: podium.Client, tmp_path: Path) -> None:
+def test_bad_lines_are_reported_and_the_rest_is_imported(
+    client: podium.Client, tmp_path: Path
+) -> None:
     """An invalid line, value or file is reported with its place. All others are imported."""
     write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
     write_text(tmp_path / "b.note", "z=many\n")
@@ -221,7 +223,7 @@ def test_all_arms_may_go_to_one_experiment(client: podium.Client, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_an_arm_larger_than_a_call_comes_in_whole(client: podium.Client, tmp_path: Path) -> None:
+def test_an_arm_larger_than_a_call_is_imported_whole(client: podium.Client, tmp_path: Path) -> None:
     """An arm with thousands of rows, too many for one call, is imported whole.
 
     A second import changes nothing.
@@ -235,9 +237,7 @@ def test_an_arm_larger_than_a_call_comes_in_whole(client: podium.Client, tmp_pat
     assert (again.recorded, again.unchanged) == (0, 1)
 
 
-def test_a_wrong_path_or_kind_says_what_would_be_right(
-    client: podium.Client, tmp_path: Path
-) -> None:
+def test_a_missing_path_and_an_unknown_kind(client: podium.Client, tmp_path: Path) -> None:
     """A missing path and an unknown kind are errors. If the kind is given, any file is read."""
     with pytest.raises(ValueError, match="nowhere does not exist"):
         import_results(client, tmp_path / "nowhere")

@@ -93,7 +93,7 @@ def test_several_scorers_and_reducers_are_several_evals(tmp_path: Path) -> None:
     ]
 
 
-def test_old_logs_call_scores_scorers(tmp_path: Path) -> None:
+def test_scores_of_old_logs_are_read(tmp_path: Path) -> None:
     """Scores of old logs, which are named `scorers`, are read like those of new logs."""
     scorers = [{"name": "fact", "metrics": {"accuracy": {"value": 1}}}]
     write_json(tmp_path / "log.txt", _said(results={"scorers": scorers}))
@@ -125,7 +125,7 @@ def test_the_oldest_logs_have_one_scorer_and_its_metrics(tmp_path: Path) -> None
         ({"stats": {"started_at": "2025-01-01T00:00:00+00:00"}}, False),
     ],
 )
-def test_settings_tell_runs_apart_and_times_do_not(
+def test_runs_with_other_settings_have_other_configurations(
     tmp_path: Path, change: dict[str, Any], differs: bool
 ) -> None:
     """Runs with other temperatures, solvers or scorers have different configurations.
@@ -139,7 +139,7 @@ def test_settings_tell_runs_apart_and_times_do_not(
     assert configs_differ(configs) is differs
 
 
-def test_a_failed_log_says_why(tmp_path: Path) -> None:
+def test_an_arm_has_the_error_of_its_log(tmp_path: Path) -> None:
     """The error of a log is the error of its arm. Without results there are no rows."""
     said = _said(status="error", results=None, error={"message": "boom", "traceback": "…"})
     write_json(tmp_path / "log.json", said)
@@ -160,7 +160,7 @@ def test_a_log_that_never_ended_is_running(tmp_path: Path) -> None:
     assert found.wrong == set()
 
 
-def test_logs_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_logs_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     """A log of a newer version, a damaged zip and a zip of something else are reported."""
     write_json(tmp_path / "newer.json", _said(version=4))
     (tmp_path / "torn.eval").write_bytes(b"PK\x03\x04 torn")
@@ -182,7 +182,7 @@ def test_logs_compressed_with_zstandard_are_read(tmp_path: Path) -> None:
     assert results(tmp_path).arms[_NAME].score("suite/popularity.accuracy") == 1.0
 
 
-def test_without_zstandard_a_log_says_what_to_install(
+def test_without_zstandard_the_report_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the package for Zstandard is missing, the report says how to install it."""
@@ -197,7 +197,7 @@ def test_without_zstandard_a_log_says_what_to_install(
     assert "pip install 'podium[import]'" in found.not_imported["log.eval"]
 
 
-def test_other_json_about_logs_is_nobodys(tmp_path: Path) -> None:
+def test_other_json_about_logs_is_not_claimed(tmp_path: Path) -> None:
     """A JSON file that has logs inside of it, or describes their format, is not claimed."""
     write_json(tmp_path / "logs.json", {"2025-09-12_popularity.eval": _said()})
     write_json(tmp_path / "openapi.json", {"components": {"eval": {"task_id": "string"}}})

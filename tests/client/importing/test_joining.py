@@ -160,9 +160,7 @@ def test_settings_that_are_nested_deeply_are_kept_as_text(
     assert (report.recorded, report.not_imported) == (1, [])
 
 
-def test_what_does_not_change_a_result_does_not_matter(
-    client: podium.Client, tmp_path: Path
-) -> None:
+def test_settings_that_change_no_result_may_differ(client: podium.Client, tmp_path: Path) -> None:
     """Batch sizes, devices and versions of packages may differ within an arm.
 
     An evaluation with another seed is another arm of the group.
@@ -257,7 +255,7 @@ def test_the_command_shows_repetitions(
     assert '"text": "\'m@' in capsys.readouterr().out
 
 
-def test_an_experiment_that_is_refused_leaves_the_other_kinds(
+def test_evaluations_of_a_rejected_experiment_are_reported(
     client: podium.Client, tmp_path: Path
 ) -> None:
     """If the name of an experiment is rejected, the evaluations are reported with the reason."""

@@ -48,7 +48,7 @@ def test_columns_become_series_and_evals(tmp_path: Path) -> None:
     assert arm.score("acc") == 0.625
 
 
-def test_a_run_that_grows_is_the_same_and_another_one_is_not(
+def test_a_longer_run_is_imported_and_another_run_is_rejected(
     client: podium.Client, tmp_path: Path
 ) -> None:
     """A run that has more lines is imported again. Another run with the same name is rejected."""
@@ -80,7 +80,7 @@ def test_a_run_that_grows_is_the_same_and_another_one_is_not(
         ),
     ],
 )
-def test_bad_lines_are_named_and_the_others_are_imported(
+def test_bad_lines_are_reported_and_the_others_are_imported(
     tmp_path: Path, metrics: str, source: str, why: str
 ) -> None:
     """A bad line is reported with its number. The values of the good lines are imported."""
@@ -97,7 +97,7 @@ def test_bad_lines_are_named_and_the_others_are_imported(
     "hparams",
     ["!!python/object:argparse.Namespace {lr: 1}\n", "a: &x [1]\nb: [*x, *x]\n", "[1]", "a: ["],
 )
-def test_hyperparameters_that_cannot_be_read_are_named(tmp_path: Path, hparams: str) -> None:
+def test_hyperparameters_that_cannot_be_read_are_reported(tmp_path: Path, hparams: str) -> None:
     """If hparams.yaml cannot be read, this is reported, and the metrics are imported."""
     _write_run(tmp_path / "run", _METRICS, hparams)
     found = results(tmp_path)

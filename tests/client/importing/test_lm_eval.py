@@ -130,7 +130,7 @@ def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
     assert math.isnan(arm.score("t.mae_stderr") or 0.0)
 
 
-def test_other_json_is_nobodys(tmp_path: Path) -> None:
+def test_other_json_is_not_claimed(tmp_path: Path) -> None:
     """A file that only looks like results is not claimed. If the kind is given, it is reported."""
     write_json(tmp_path / "other.json", {"results": [1, 2], "config": {}})
     write_text(tmp_path / "torn.json", '{"results": {"a"')
@@ -174,7 +174,7 @@ def test_a_group_has_the_count_of_its_samples(tmp_path: Path) -> None:
     assert arm.score("mixed.n_samples") is None
 
 
-def test_what_is_no_number_is_told(tmp_path: Path) -> None:
+def test_values_that_are_not_numbers_are_reported(tmp_path: Path) -> None:
     """Values that are not numbers, such as lists of values of samples, are reported."""
     task = {"acc": [0, 1, 1], "id": ["a", "b", "c"], "f1": 0.5, "alias": "t"}
     path = write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
@@ -186,7 +186,7 @@ def test_what_is_no_number_is_told(tmp_path: Path) -> None:
     assert next(iter(found.arms.values())).evals[0].metrics == {"f1": 0.5}
 
 
-def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
+def test_results_of_a_fork_are_reported(tmp_path: Path) -> None:
     """Results of a fork, which has a list of tasks in place of an object, are reported."""
     said = {"results": [{"task_name": "wino", "em": 0.5}], "config": {"model_args": "x=y"}}
     write_json(tmp_path / "agg.json", said)
@@ -195,7 +195,7 @@ def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
     assert "a fork of lm-evaluation-harness" in found.not_imported["agg.json"]
 
 
-def test_cut_and_incomplete_files_are_named(tmp_path: Path) -> None:
+def test_cut_and_incomplete_files_are_reported(tmp_path: Path) -> None:
     """A torn file, an empty file and a file without its configuration are reported."""
     whole = json.dumps(_said())
     write_text(tmp_path / "results_2026-01-01T00-00-00.0.json", whole[:200])
@@ -249,7 +249,7 @@ def test_a_copy_with_its_tasks_in_another_order_is_a_copy(
     assert [item.is_wrong for item in report.not_imported] == [False]
 
 
-def test_a_metric_of_which_less_is_better_is_ranked_so(
+def test_a_ranking_has_the_direction_that_the_file_gives(
     client: podium.Client, tmp_path: Path
 ) -> None:
     """If a file says that lower values of a metric are better, a ranking has the lowest first."""
@@ -270,7 +270,7 @@ def test_a_metric_of_which_less_is_better_is_ranked_so(
     assert import_results(client, tmp_path).unchanged == 3
 
 
-def test_results_without_a_configuration_are_named(tmp_path: Path) -> None:
+def test_results_without_a_configuration_are_reported(tmp_path: Path) -> None:
     """Old results without a configuration are reported, since their model is not known."""
     write_json(tmp_path / "x-res.json", {"results": {"x": {"acc": 0.5}}, "versions": {"x": 0}})
     write_json(tmp_path / "other.json", {"results": {"x": {"acc": 0.5}}, "versions": {"y": "1"}})

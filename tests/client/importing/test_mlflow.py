@@ -67,7 +67,7 @@ def test_metrics_are_training_or_evals_by_their_names(tmp_path: Path) -> None:
     assert arm.evals[0].event_time.timestamp() == 1.0
 
 
-def test_what_is_wrong_or_deleted_is_told(tmp_path: Path) -> None:
+def test_bad_lines_and_descriptions_are_reported(tmp_path: Path) -> None:
     """A bad line and a bad description are reported as problems.
 
     A deleted run is reported, but is not a problem.
@@ -100,7 +100,7 @@ def test_an_experiment_or_run_alone_is_the_same_arm(tmp_path: Path) -> None:
     assert results(run).arms == whole
 
 
-def test_of_one_step_and_moment_the_last_line_counts(tmp_path: Path) -> None:
+def test_the_last_of_two_lines_with_one_step_and_time_counts(tmp_path: Path) -> None:
     """If a metric has two values at one step and time, the value in the last line counts.
 
     Quick programs log a metric twice within a millisecond.
@@ -143,7 +143,7 @@ def test_parameters_are_numbers_only_if_they_are_written_so(tmp_path: Path) -> N
     }
 
 
-def test_deleted_experiments_are_told_wherever_they_lie(tmp_path: Path) -> None:
+def test_deleted_experiments_are_reported(tmp_path: Path) -> None:
     """A deleted experiment is reported, and none of its runs is imported.
 
     Older servers leave it in its place. Newer ones move it to `.trash`.
@@ -176,7 +176,7 @@ def test_each_run_is_a_place_of_its_own(client: podium.Client, tmp_path: Path) -
     )
 
 
-def test_cut_files_and_missing_descriptions_are_named(tmp_path: Path) -> None:
+def test_cut_files_and_missing_descriptions_are_reported(tmp_path: Path) -> None:
     """A line or a description that is cut off is reported, and not imported."""
     run = _store(tmp_path)
     write_text(run / "metrics" / "loss", "1 3.5 1\n2 100")
@@ -212,7 +212,7 @@ def test_links_do_not_reach_other_files(tmp_path: Path) -> None:
     }
 
 
-def test_aliases_of_yaml_do_not_multiply(tmp_path: Path) -> None:
+def test_yaml_with_aliases_is_rejected(tmp_path: Path) -> None:
     """YAML with aliases is rejected: a few hundred bytes could become billions of values."""
     run = _store(tmp_path)
     levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
@@ -231,7 +231,7 @@ def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
     assert (list(found.arms), found.not_imported) == (["qb-770cc011"], {})
 
 
-def test_a_database_is_named(tmp_path: Path) -> None:
+def test_a_database_is_reported(tmp_path: Path) -> None:
     """An MLflow 3 database (a SQLite file) is reported, with the way to import its runs."""
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         for table in ("experiments", "runs", "latest_metrics", "params"):

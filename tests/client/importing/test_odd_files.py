@@ -41,7 +41,7 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert (set(found.arms), found.not_imported) == ({"near", "far"}, {})
 
 
-def test_what_may_not_be_looked_at_is_named(
+def test_unreadable_folders_and_files_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder and a file that this user may not read are reported. The others are imported."""
@@ -70,7 +70,7 @@ def test_what_may_not_be_looked_at_is_named(
     }
 
 
-def test_kinds_lie_in_one_folder(tmp_path: Path) -> None:
+def test_files_of_several_kinds_in_one_folder(tmp_path: Path) -> None:
     """Files of several kinds in one folder are read by the importers of their kinds."""
     _training(tmp_path)
     _training(tmp_path / "checkpoint-2")
@@ -125,9 +125,7 @@ def test_numbers_that_do_not_fit_are_kept_as_what_they_are(
     }
 
 
-def test_names_that_cannot_be_are_refused_with_the_reason(
-    client: podium.Client, tmp_path: Path
-) -> None:
+def test_invalid_names_are_rejected_with_the_reason(client: podium.Client, tmp_path: Path) -> None:
     """A name with a control character is rejected with the reason. Long names are shortened."""
     _training(tmp_path / "tab\tbed")
     _training(tmp_path / ("ü" * 120))
@@ -158,7 +156,7 @@ def test_steps_that_go_back_keep_their_rows(client: podium.Client, tmp_path: Pat
     ]
 
 
-def test_compressed_exports_that_were_cut_off_are_named(tmp_path: Path) -> None:
+def test_compressed_exports_that_were_cut_off_are_reported(tmp_path: Path) -> None:
     """The lines before the cut in a compressed export are imported, and the cut is reported.
 
     A file whose beginning is damaged is not claimed.
@@ -176,7 +174,7 @@ def test_compressed_exports_that_were_cut_off_are_named(tmp_path: Path) -> None:
     assert "is incomplete or damaged" in list(found.not_imported.values())[-1]
 
 
-def test_files_that_break_their_readers_are_named(tmp_path: Path) -> None:
+def test_files_that_break_their_readers_are_reported(tmp_path: Path) -> None:
     """A file that is nested too deeply and a damaged zip are reported. Other files are imported."""
     _training(tmp_path / "run")
     deep = '{"log_history": ' + "[" * 100_000 + "]" * 100_000 + "}"
@@ -232,7 +230,7 @@ def test_hostile_archives_cost_little_memory(
     }
 
 
-def test_one_name_twice_tells_what_to_do(client: podium.Client, tmp_path: Path) -> None:
+def test_two_training_runs_with_the_same_name(client: podium.Client, tmp_path: Path) -> None:
     """Of two training runs in folders with the same name, the first one is imported.
 
     The report says how the other one can be imported.

@@ -216,7 +216,7 @@ def test_another_study_does_not_overwrite_one_of_the_same_name(
         ("[1]\n", "not a JSON object"),
     ],
 )
-def test_bad_lines_of_a_journal_are_named(tmp_path: Path, line: str, why: str) -> None:
+def test_bad_lines_of_a_journal_are_reported(tmp_path: Path, line: str, why: str) -> None:
     """A line that cannot be read is reported with its number. Trials before it are imported."""
     path = _write_journal(tmp_path / "a.log")
     path.write_text(path.read_text() + line)
@@ -225,7 +225,7 @@ def test_bad_lines_of_a_journal_are_named(tmp_path: Path, line: str, why: str) -
     assert "trial-4" in found.arms
 
 
-def test_damaged_files_are_named_without_a_crash(tmp_path: Path) -> None:
+def test_damaged_files_raise_no_error(tmp_path: Path) -> None:
     """Reading a file with changed or missing bytes raises no error."""
     draw = random.Random(1)  # noqa: S311 - the same damage every time
     for write in (_write_sqlite, _write_journal):
@@ -240,7 +240,7 @@ def test_damaged_files_are_named_without_a_crash(tmp_path: Path) -> None:
             list(read_results(path))
 
 
-def test_a_torn_sqlite_file_is_named(tmp_path: Path) -> None:
+def test_a_torn_sqlite_file_is_reported(tmp_path: Path) -> None:
     """A SQLite file that lacks its end is recognized by its schema, and reported."""
     path = _write_sqlite(tmp_path / "a.db")
     data = path.read_bytes()

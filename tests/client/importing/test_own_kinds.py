@@ -93,7 +93,7 @@ def _results(folder: Path) -> Path:
         ),
     ],
 )
-def test_one_that_cannot_be_loaded_is_named(
+def test_an_importer_that_cannot_be_loaded_is_reported(
     client: podium.Client, tmp_path: Path, known: Callable[..., None], broken: Any, why: str
 ) -> None:
     """An importer that cannot be loaded is reported with the reason. Other kinds are imported."""
@@ -109,7 +109,7 @@ def test_one_that_cannot_be_loaded_is_named(
     assert import_results(client, tmp_path, kind="own", dry_run=True).not_imported == []
 
 
-def test_the_command_goes_on_beside_a_broken_one(
+def test_the_command_works_beside_a_broken_importer(
     client: podium.Client,
     tmp_path: Path,
     known: Callable[..., None],
@@ -140,7 +140,7 @@ def test_the_command_goes_on_beside_a_broken_one(
         ),
     ],
 )
-def test_one_that_fails_at_a_file_fails_at_that_file_only(
+def test_an_importer_that_fails_at_one_file(
     client: podium.Client, tmp_path: Path, known: Callable[..., None], own: type[_Own], why: str
 ) -> None:
     """If an importer fails at a file, this file is reported, and the others are imported."""
@@ -152,7 +152,7 @@ def test_one_that_fails_at_a_file_fails_at_that_file_only(
     assert "hf_trainer" in report.experiments
 
 
-def test_one_that_fails_at_looking_leaves_files_to_others(
+def test_an_importer_whose_claims_raises_an_error(
     client: podium.Client, tmp_path: Path, known: Callable[..., None]
 ) -> None:
     """If `claims` of an importer raises an error, the path is reported and offered to others."""

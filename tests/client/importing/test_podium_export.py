@@ -35,7 +35,7 @@ def _fill(client: podium.Client) -> None:
 
 
 @pytest.mark.heavy
-def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_path: Path) -> None:
+def test_parquet_is_read_by_pandas_and_imported(client: podium.Client, tmp_path: Path) -> None:
     """Pandas reads the numbers of a Parquet export. Importing the file gives the same arms."""
     _fill(client)
     file = tmp_path / "all.parquet"
@@ -54,7 +54,7 @@ def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_p
 
 
 @pytest.mark.heavy
-def test_other_parquet_is_nobodys(tmp_path: Path) -> None:
+def test_other_parquet_is_not_claimed(tmp_path: Path) -> None:
     """Parquet files of other programs, and torn ones, are not claimed."""
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     write_text(tmp_path / "torn.parquet", "PAR1")
@@ -67,7 +67,7 @@ def _exported(address: str, folder: Path) -> str:
     return file.read_text()
 
 
-def test_an_export_is_taken_back_whole(client: podium.Client, tmp_path: Path) -> None:
+def test_an_imported_export_gives_the_same_results(client: podium.Client, tmp_path: Path) -> None:
     """An export imported into another server gives the same experiment, arms and times of rows.
 
     A second import records nothing.
@@ -164,7 +164,9 @@ def _text(arm: podium.ArmResult) -> str:
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
 @pytest.mark.heavy
-def test_nothing_is_lost_on_the_way(client: podium.Client, tmp_path: Path, form: str) -> None:
+def test_odd_values_survive_an_export_and_import(
+    client: podium.Client, tmp_path: Path, form: str
+) -> None:
     """NaN, -0.0, large integers, odd strings and empty experiments survive an export and import."""
     _fill_oddly(client)
     file = tmp_path / f"all.{form}"
@@ -218,7 +220,7 @@ def test_csv_is_quoted_where_it_has_to_be(client: podium.Client, tmp_path: Path)
     )
 
 
-def test_bad_lines_of_an_export_are_named(client: podium.Client, tmp_path: Path) -> None:
+def test_bad_lines_of_an_export_are_reported(client: podium.Client, tmp_path: Path) -> None:
     """A torn line, an odd line and a line with a wrong value are reported. Others are imported."""
     _fill(client)
     lines = _exported(client.address, tmp_path).splitlines()

@@ -52,7 +52,7 @@ def test_a_run_of_wandb(client: podium.Client, tmp_path: Path) -> None:
     assert podium.importing.import_results(client, tmp_path).unchanged == 1
 
 
-def test_the_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_turns_provenance_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PODIUM_PROVENANCE=off turns provenance off in imports, too."""
     monkeypatch.setenv("PODIUM_PROVENANCE", "off")
     assert _provenance(_write_wandb(tmp_path)) is None

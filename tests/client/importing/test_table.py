@@ -123,9 +123,7 @@ def test_a_wrong_mapping_is_an_error(tmp_path: Path, mapping: Any, why: str) -> 
 
 
 @pytest.mark.parametrize("name", ["sweep.csv", "sweep.jsonl"])
-def test_a_column_that_does_not_exist_is_named_with_those_that_do(
-    tmp_path: Path, name: str
-) -> None:
+def test_the_report_about_a_missing_column_lists_the_others(tmp_path: Path, name: str) -> None:
     """If a column does not exist, the report lists those that do, and suggests a similar one."""
     path = write_text(tmp_path / name, _LOG)
     if name.endswith("jsonl"):
@@ -152,7 +150,7 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
         ),
     ],
 )
-def test_bad_rows_are_named_and_the_others_are_imported(
+def test_bad_rows_are_reported_and_the_others_are_imported(
     tmp_path: Path, text: str, why: str
 ) -> None:
     """A bad row, such as one without an arm, is reported. The good row is imported."""
@@ -163,7 +161,7 @@ def test_bad_rows_are_named_and_the_others_are_imported(
     assert arms["a"].series["loss"].values == [0.5]
 
 
-def test_texts_in_another_encoding_are_wrong(tmp_path: Path) -> None:
+def test_rows_that_are_not_utf8_are_reported(tmp_path: Path) -> None:
     """Rows that are not UTF-8 are reported.
 
     So two names that differ in them do not become one arm.
@@ -176,7 +174,7 @@ def test_texts_in_another_encoding_are_wrong(tmp_path: Path) -> None:
     assert _read(path, arm="model", metric="acc") == ({}, why[:1])
 
 
-def test_settings_that_change_within_an_arm_are_named(tmp_path: Path) -> None:
+def test_settings_that_change_within_an_arm_are_reported(tmp_path: Path) -> None:
     """If a setting changes within an arm, the later row is reported, and not imported.
 
     With the setting as one more column for the arm, the rows are two arms.
@@ -261,7 +259,7 @@ def test_each_seed_is_an_arm_in_the_group_of_its_name(tmp_path: Path) -> None:
         ("loss", {"seed": "seed"}, "'loss' of 'eval'", "step=COLUMN or {more}"),
     ],
 )
-def test_a_row_that_contradicts_an_earlier_one_is_named(
+def test_a_row_that_contradicts_an_earlier_one_is_reported(
     tmp_path: Path, header: str, mapping: Any, place: str, ways: str
 ) -> None:
     """A row that contradicts an earlier one is reported, with fitting advice, and not imported."""
@@ -288,7 +286,7 @@ def test_only_the_split_test_is_tagged(tmp_path: Path) -> None:
             assert {row.name: row.tags for row in final} == {"test": ["test"], "val": []}
 
 
-def test_a_table_without_a_mapping_is_named_with_its_columns(
+def test_a_table_without_a_mapping_is_reported_with_its_columns(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A table without a mapping is reported with its columns, and not as a file of unknown kind."""
@@ -305,7 +303,7 @@ def test_a_table_without_a_mapping_is_named_with_its_columns(
     assert "not read: .csv 1; tables such as CSV need --map" in capsys.readouterr().err
 
 
-def test_a_cell_that_is_not_a_number_is_named_with_its_line(
+def test_a_cell_that_is_not_a_number_is_reported_with_its_line(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A cell that is not a number is reported with its line, and the exit code is 1.
@@ -332,8 +330,8 @@ def test_the_name_of_a_file_without_its_ending(tmp_path: Path) -> None:
     assert [stem_of(tmp_path / name) for name in names] == ["a", "a.b", ".csv", "folder.x"]
 
 
-def test_a_mapping_of_texts() -> None:
-    """A field that is given twice in `--map` texts is mapped to two columns."""
+def test_a_field_that_is_mapped_to_two_columns() -> None:
+    """A field that is given twice in the mapping is mapped to two columns."""
     mapping = mapping_from_texts(["arm=a,metric=x", "metric=y=z"])
     assert mapping == {"arm": ["a"], "metric": ["x", "y=z"]}
 

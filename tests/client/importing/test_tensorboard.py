@@ -169,7 +169,7 @@ def test_another_run_does_not_overwrite_one_of_the_same_name(
         (b"a text of another kind", "damaged before byte 12: a checksum does not match", 0),
     ],
 )
-def test_a_file_that_was_cut_off_is_named(
+def test_a_file_that_was_cut_off_is_reported(
     tmp_path: Path, content: bytes, why: str, arms: int
 ) -> None:
     """The values before the damage in a file are imported, and the damage is reported."""
@@ -181,7 +181,7 @@ def test_a_file_that_was_cut_off_is_named(
     assert next(iter(found.not_imported.values())).startswith(why)
 
 
-def test_a_hostile_length_is_refused(tmp_path: Path) -> None:
+def test_a_hostile_length_is_reported(tmp_path: Path) -> None:
     """A record whose length is in the terabytes is reported as larger than the limit."""
     length = struct.pack("<Q", 2**42)
     checksum = struct.pack("<I", _events._masked_crc32c(length))
@@ -192,7 +192,7 @@ def test_a_hostile_length_is_refused(tmp_path: Path) -> None:
     }
 
 
-def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
+def test_no_damage_causes_a_wrong_number(tmp_path: Path) -> None:
     """A file with changed or missing bytes is read without a crash, and gives no wrong number."""
     whole = event_bytes(_BEGIN, *[scalars(step, loss=0.5) for step in range(20)])
     draw = random.Random(1)  # noqa: S311 - the same damage every time
@@ -210,7 +210,7 @@ def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
                 assert "not in the format" not in getattr(item, "why", "")
 
 
-def test_two_trainings_in_one_folder_are_noted(tmp_path: Path) -> None:
+def test_two_training_runs_in_one_folder(tmp_path: Path) -> None:
     """Values that a second file has at the same steps replace the first ones, with a note."""
     write_events(tmp_path / "exp", _BEGIN, scalars(0, loss=1.0), scalars(1, loss=0.5))
     second = "events.out.tfevents.2.host"

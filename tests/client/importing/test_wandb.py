@@ -165,7 +165,7 @@ def test_a_record_over_several_blocks_is_read_whole(tmp_path: Path) -> None:
         (log_bytes(_RUN, b"\x8a\x01\x03\x0a\x01\xff"), "damaged before byte", 1),
     ],
 )
-def test_a_log_that_was_cut_off_is_named(
+def test_a_log_that_was_cut_off_is_reported(
     tmp_path: Path, content: bytes, why: str, arms: int
 ) -> None:
     """The values before the damage in a log are imported, and the damage is reported."""
@@ -177,7 +177,7 @@ def test_a_log_that_was_cut_off_is_named(
     assert any(text.startswith(why) for text in found.not_imported.values())
 
 
-def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
+def test_no_damage_causes_a_wrong_number(tmp_path: Path) -> None:
     """A log with changed or missing bytes is read without a crash, and gives no wrong number."""
     whole = log_bytes(_RUN, *[history(step, {"loss": 0.5}) for step in range(50)], exit_record())
     draw = random.Random(1)  # noqa: S311 - the same damage every time
@@ -194,7 +194,7 @@ def test_no_damage_makes_up_a_number(tmp_path: Path) -> None:
                 assert "not in the format" not in getattr(item, "why", "")
 
 
-def test_a_hostile_log_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_logs_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record over the limit, keys nested too deeply, and a link out of a folder are reported."""
     monkeypatch.setattr(_log, "_MAX_RECORD_BYTES", 100_000)
     deep = _log._Record(summary={"update": [{"nested_key": ["a"] * 10_000, "value_json": "1"}]})
@@ -232,7 +232,7 @@ def test_a_copy_of_the_latest_run_is_that_run(tmp_path: Path) -> None:
     assert name.startswith("latest-run-")
 
 
-def test_a_run_without_results_is_named(tmp_path: Path) -> None:
+def test_a_run_without_results_is_reported(tmp_path: Path) -> None:
     """A run folder with neither a log nor a summary is reported."""
     files = tmp_path / "wandb" / "run-20260102_030405-abc" / "files"
     write_text(files / "config.yaml", "lr:\n  value: 0.1\n")

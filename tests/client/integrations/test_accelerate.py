@@ -67,7 +67,7 @@ def test_values_after_the_end(ended: Ended, server: RunningServer) -> None:
         assert [found.name for found in client.experiment("after").arms()] == ["arm"]
 
 
-def test_ending_what_has_not_begun(server: RunningServer) -> None:
+def test_finish_before_an_arm_has_begun(server: RunningServer) -> None:
     """If `finish` is called on a tracker that has begun no arm, nothing is recorded."""
     PodiumTracker("nothing", "arm").finish()
     with podium.Client(server.address) as client:

@@ -47,7 +47,7 @@ def test_transformers(
 @pytest.mark.parametrize(
     ("name", "steps"), [("lightning", [2, 4, None]), ("xgboost", [0, 1, 2, None])]
 )
-def test_what_the_trainer_itself_starts(
+def test_the_rank_that_only_the_trainer_has(
     ended: Ended, run: Run, arms: Callable[[str], list[str]], name: str, steps: list[int | None]
 ) -> None:
     """If no environment variable has the rank, the integration asks the trainer for it."""

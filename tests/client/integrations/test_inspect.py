@@ -106,7 +106,7 @@ def test_a_task_that_fails(
     )
 
 
-def test_without_a_switch(server: RunningServer, tmp_path: Path) -> None:
+def test_without_an_experiment(server: RunningServer, tmp_path: Path) -> None:
     """If no experiment is set, the hooks record nothing."""
     eval(_task(), model=_MODEL, log_dir=str(tmp_path), display="none")
     with podium.Client(server.address) as client:

@@ -89,7 +89,7 @@ def _wide(width: int) -> Any:
     return model
 
 
-def test_the_configuration_tells_models_apart(ended: Ended) -> None:
+def test_the_configuration_of_a_model(ended: Ended) -> None:
     """The configuration has the layers, the batch size, the seed, and the initial learning rate."""
     keras.utils.set_random_seed(11)
     schedule = keras.callbacks.LearningRateScheduler(lambda _, rate: rate * 0.9)

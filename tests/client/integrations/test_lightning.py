@@ -83,7 +83,7 @@ def test_validations_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
     assert (optimizer["kind"], optimizer["lr"]) == ("SGD", 0.01)
 
 
-def test_what_is_evaluated_afterwards_is_a_result(ended: Ended) -> None:
+def test_an_evaluation_after_training_is_a_result(ended: Ended) -> None:
     """The results of `trainer.test` and `trainer.validate` are rows without a step.
 
     Metrics need no prefix: `f1` is recorded, too.
@@ -187,7 +187,7 @@ def test_a_logger_is_enough(ended: Ended, tmp_path: Path) -> None:
     assert (tmp_path / "logged" / "arm" / "checkpoints" / "epoch=2-step=6.ckpt").is_file()
 
 
-def test_a_logger_says_what_broke(ended: Ended) -> None:
+def test_the_arm_of_a_logger_has_the_error(ended: Ended) -> None:
     """If an error ends the training run, the arm of the logger is failed and has the error."""
     with pytest.raises(ValueError, match="no more"):
         _trainer(logger=PodiumLogger("logged", "broken")).fit(
@@ -198,7 +198,7 @@ def test_a_logger_says_what_broke(ended: Ended) -> None:
     assert "ValueError: no more" in (arm.error or "")
 
 
-def test_a_logger_that_no_trainer_tells_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_logger_without_a_trainer(caplog: pytest.LogCaptureFixture) -> None:
     """A logger that is used without a Trainer records nothing, and logs that once."""
     logger = PodiumLogger("nothing", "arm")
     logger.log_metrics({"loss": 1.0})

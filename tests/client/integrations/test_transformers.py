@@ -139,7 +139,7 @@ def test_the_best_model_is_the_result(ended: Ended, tmp_path: Path) -> None:
     assert (final.step, final.metrics["loss"]) == (None, losses[0])
 
 
-def test_what_is_evaluated_afterwards_is_a_result(ended: Ended, tmp_path: Path) -> None:
+def test_a_prediction_after_training_is_a_result(ended: Ended, tmp_path: Path) -> None:
     """A prediction after training is a row without a step."""
     callback = PodiumCallback("after", "arm")
     with callback:

@@ -108,7 +108,7 @@ def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_leftovers_go_after_an_hour(tmp_path: Path) -> None:
+def test_hidden_folders_are_deleted_after_an_hour(tmp_path: Path) -> None:
     """`sweep` deletes hidden folders that are older than an hour, and keeps younger ones.
 
     A process may still be making a stream of a younger one.

@@ -54,7 +54,7 @@ def test_a_full_disk(tmp_path: Path, mount: tuple[str, ...]) -> None:
     assert (ran.returncode, ran.stdout) == (0, "went on\n"), ran.stderr
 
 
-def test_the_undelivered_is_bounded(tmp_path: Path) -> None:
+def test_the_segments_of_all_streams_are_bounded(tmp_path: Path) -> None:
     """The segments of all streams together never exceed the budget. Delivery makes room again."""
     outbox, budget = new_outbox(tmp_path), Budget(3 * 4096)
     first, second = (
@@ -78,7 +78,7 @@ def test_the_undelivered_is_bounded(tmp_path: Path) -> None:
     assert budget.taken == 3 * 4096
 
 
-def test_streams_give_back_what_they_took(tmp_path: Path) -> None:
+def test_a_removed_stream_uses_none_of_the_budget(tmp_path: Path) -> None:
     """A stream that was delivered and removed, or could not be created, uses none of the budget."""
     outbox, budget = new_outbox(tmp_path), Budget(1 << 20)
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_a_segment_without_room_on_the_disk_takes_no_budget(
     assert budget.taken == 2 * 4096
 
 
-def test_a_delivered_stream_always_goes_on(tmp_path: Path) -> None:
+def test_a_budget_of_one_segment_is_enough(tmp_path: Path) -> None:
     """A budget of one segment is enough to continue, as long as each event is delivered."""
     budget = Budget(4096)
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
@@ -176,7 +176,7 @@ def test_appending_never_gives_up_the_interpreter(tmp_path: Path) -> None:
     assert during == 0
 
 
-def test_a_failed_sync_is_said_and_tried_again(
+def test_a_failed_sync_raises_its_error_and_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failed sync raises its error. The next sync also covers the events of the failed one."""
@@ -202,7 +202,7 @@ def test_a_failed_sync_is_said_and_tried_again(
     ]
 
 
-def test_a_stream_that_somebody_deleted_says_so(tmp_path: Path) -> None:
+def test_upkeep_of_a_deleted_stream_raises_an_error(tmp_path: Path) -> None:
     """If the folder of a stream is deleted, upkeep raises FileNotFoundError. `append` does not."""
     writer = new_writer(new_outbox(tmp_path))
     writer.append(b"x" * 3_000)
@@ -218,7 +218,7 @@ def test_a_stream_that_somebody_deleted_says_so(tmp_path: Path) -> None:
         writer.append(b"more")
 
 
-def test_a_closed_stream_takes_what_it_needs(tmp_path: Path) -> None:
+def test_a_closed_stream_keeps_no_unused_space(tmp_path: Path) -> None:
     """Closing a stream deletes its spare segments and the unused end of its last segment."""
     writer = StreamWriter.create(new_outbox(tmp_path), info())
     writer.append(b"x" * 300_000)
@@ -231,7 +231,7 @@ def test_a_closed_stream_takes_what_it_needs(tmp_path: Path) -> None:
     assert all_of(StreamReader(writer.folder)) == [(1, b"x" * 300_000)]
 
 
-def test_a_larger_segment_gives_back_all_that_it_took(tmp_path: Path) -> None:
+def test_the_budget_counts_the_real_size_of_a_segment(tmp_path: Path) -> None:
     """A record larger than a segment gets its own segment.
 
     The budget counts the segment's real size.

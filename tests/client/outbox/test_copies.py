@@ -27,7 +27,7 @@ def _copied(source: Path, target: Path, meanwhile: Callable[[], None]) -> Path:
     return target
 
 
-def test_a_copy_holds_the_same(tmp_path: Path) -> None:
+def test_a_copy_has_the_same_name_stream_and_events(tmp_path: Path) -> None:
     """A copied outbox has the same name, stream and events.
 
     The copied stream has no live writer.

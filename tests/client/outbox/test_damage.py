@@ -58,7 +58,7 @@ def test_a_flipped_byte_costs_one_record_at_most(tmp_path: Path, number: int) ->
     assert all_of(StreamReader(folder)) == _ALL
 
 
-def test_what_cannot_be_read_is_kept(tmp_path: Path) -> None:
+def test_a_segment_with_a_damaged_record_is_kept(tmp_path: Path) -> None:
     """When a segment with a damaged record is delivered, it is kept whole as a `.torn` file."""
     folder = _closed_stream(tmp_path)
     segment = folder / "00000002.segment"
@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_kept(tmp_path: Path) -> None:
     assert all_of(StreamReader(folder)) == []
 
 
-def test_every_segment_may_be_cut_anywhere(tmp_path: Path) -> None:
+def test_the_last_segment_may_be_cut_anywhere(tmp_path: Path) -> None:
     """If the last segment is cut off at any byte, only whole records are read, without a gap."""
     folder = _closed_stream(tmp_path)
     last = max(folder.glob("*.segment"))
@@ -93,7 +93,7 @@ def test_every_segment_may_be_cut_anywhere(tmp_path: Path) -> None:
         before = len(found)
 
 
-def test_what_stands_behind_a_place_never_written_is_not_delivered_but_kept(tmp_path: Path) -> None:
+def test_events_after_a_page_of_zeros_are_kept_but_not_delivered(tmp_path: Path) -> None:
     """Events before a page of zeros are read. Later events are not delivered, but kept.
 
     A power cut can leave such a page.
@@ -136,7 +136,7 @@ def test_damage_while_it_is_written_waits_for_the_next_segment(tmp_path: Path) -
     assert [entry.sequence for entry in StreamReader(writer.folder).read(0)] == [1, 3, 4]
 
 
-def test_damage_to_what_a_stream_says_of_itself(tmp_path: Path) -> None:
+def test_damage_to_the_description_of_a_stream(tmp_path: Path) -> None:
     """If a byte of `stream.json` changes, reading it raises DamagedError or changes no value."""
     folder = _closed_stream(tmp_path)
     said = StreamReader(folder).info
@@ -145,7 +145,7 @@ def test_damage_to_what_a_stream_says_of_itself(tmp_path: Path) -> None:
             assert StreamReader(folder).info == said  # equal if, for example, a space became a tab
 
 
-def test_damage_to_the_address_is_mended(tmp_path: Path) -> None:
+def test_damage_to_the_address_gives_no_wrong_address(tmp_path: Path) -> None:
     """A damaged `outbox.json` never gives a wrong address.
 
     `outbox_folder` writes the file again.
@@ -161,7 +161,7 @@ def test_damage_to_the_address_is_mended(tmp_path: Path) -> None:
     assert outbox_address(outbox) == ADDRESS
 
 
-def test_damage_to_the_progress_begins_anew(tmp_path: Path) -> None:
+def test_damaged_progress_counts_as_zero(tmp_path: Path) -> None:
     """If any byte in the file of the progress changes, the progress counts as zero."""
     folder = _closed_stream(tmp_path)
     reader = StreamReader(folder)
@@ -171,7 +171,7 @@ def test_damage_to_the_progress_begins_anew(tmp_path: Path) -> None:
     assert reader.progress() == Progress(11, 0)
 
 
-def test_damage_to_what_was_rejected_hides_no_third_event(tmp_path: Path) -> None:
+def test_damage_to_a_rejected_event_hides_at_most_one_other(tmp_path: Path) -> None:
     """A changed line of `rejected.jsonl` is skipped, and at most one other line with it.
 
     The next line is skipped, too, if the line break before it changed.
@@ -208,7 +208,7 @@ def test_records_inside_a_damaged_one_are_not_found(tmp_path: Path) -> None:
     assert all_of(StreamReader(writer.folder)) == [(1, b"before"), (3, b"behind")]
 
 
-def test_progress_that_cannot_be_written_holds_nothing_up(tmp_path: Path) -> None:
+def test_a_stream_can_be_removed_without_its_progress(tmp_path: Path) -> None:
     """Even if its progress cannot be written, a delivered stream is finished and can be removed."""
     folder = _closed_stream(tmp_path)
     (folder / "delivered").unlink()

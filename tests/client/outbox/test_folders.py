@@ -36,7 +36,7 @@ def _mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o777])
-def test_nobody_else_may_read(tmp_path: Path, mask: int) -> None:
+def test_folders_and_files_are_private(tmp_path: Path, mask: int) -> None:
     """Every folder of an outbox has the mode 0700, and every file 0600, whatever the umask is."""
     with _umask(mask):
         writer = new_writer(new_outbox(tmp_path))
@@ -64,7 +64,7 @@ def test_nobody_else_may_read(tmp_path: Path, mask: int) -> None:
     }
 
 
-def test_folders_are_closed_again(tmp_path: Path) -> None:
+def test_folders_become_private_again(tmp_path: Path) -> None:
     """An outbox that was made readable for others becomes private again when it is next used."""
     outbox = new_outbox(tmp_path)
     outbox.chmod(0o755)
@@ -72,7 +72,7 @@ def test_folders_are_closed_again(tmp_path: Path) -> None:
     assert _mode(outbox) == 0o700
 
 
-def test_a_folder_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
+def test_an_existing_root_keeps_its_mode(tmp_path: Path) -> None:
     """A root that a user made keeps its mode. The folders that Podium makes in it are private."""
     root = tmp_path / "shared"
     root.mkdir()
@@ -123,7 +123,7 @@ def test_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert outbox_folder(Path("here"), ADDRESS).parents[1] == tmp_path / "here"
 
 
-def test_another_format_is_left_alone(tmp_path: Path) -> None:
+def test_an_outbox_of_a_newer_version_is_neither_read_nor_written(tmp_path: Path) -> None:
     """An outbox with the format of a newer version is neither read nor overwritten."""
     outbox = new_outbox(tmp_path)
     later = '{\n "format": 2,\n "address": "x",\n "crc32": 3980976864\n}\n'

@@ -37,7 +37,7 @@ def _killed(outbox: Path, seed: int, after: int, seconds: float = 0) -> tuple[Pa
 
 
 @pytest.mark.slow
-def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
+def test_records_are_whole_and_in_order_after_a_kill(tmp_path: Path) -> None:
     """After a kill, each record whose `append` had returned is there once, unchanged, in order."""
     outbox, random = new_outbox(tmp_path), Random(7)  # noqa: S311 - no secret
     for seed in range(_KILLS):
@@ -53,7 +53,7 @@ def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
     assert len(streams(outbox)) == _KILLS
 
 
-def test_a_killed_stream_can_go_only_when_it_is_surely_alone(
+def test_a_stream_is_removed_some_time_after_its_writer_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A delivered stream of a killed writer is removed only after its lock was free for a while."""
@@ -68,7 +68,7 @@ def test_a_killed_stream_can_go_only_when_it_is_surely_alone(
     assert not folder.exists()
 
 
-def test_what_was_killed_while_it_was_made_is_swept_away(tmp_path: Path) -> None:
+def test_a_stream_of_a_process_that_was_killed_while_making_it(tmp_path: Path) -> None:
     """If a process is killed while it makes a stream, the folder is not listed as a stream.
 
     `sweep` deletes the folder after an hour.

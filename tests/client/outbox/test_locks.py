@@ -48,7 +48,7 @@ def test_one_sender_at_a_time(tmp_path: Path) -> None:
     assert not SenderLock(outbox).is_held()
 
 
-def test_a_lock_is_not_lost_by_looking_at_it(tmp_path: Path) -> None:
+def test_a_check_of_a_lock_does_not_release_it(tmp_path: Path) -> None:
     """A process keeps its lock when it asks whether the lock is held, or tries to acquire it."""
     outbox = new_outbox(tmp_path)
     lock = SenderLock(outbox)

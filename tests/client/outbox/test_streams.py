@@ -31,7 +31,7 @@ def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
     assert reader.read(200) == [(201, b"more")]
 
 
-def test_a_stream_says_whose_it_is(tmp_path: Path) -> None:
+def test_a_stream_has_the_description_of_its_writer(tmp_path: Path) -> None:
     """A stream's folder is in the outbox, and has the description that the writer was given."""
     outbox = new_outbox(tmp_path)
     given = info(arm=None, attempt_id=None, attempt_order=None)
@@ -80,7 +80,7 @@ def test_a_large_record_gets_a_large_segment(tmp_path: Path) -> None:
     assert all_of(StreamReader(writer.folder)) == [(1, b"small"), (2, large)]
 
 
-def test_delivered_streams_go(tmp_path: Path) -> None:
+def test_delivered_segments_are_deleted(tmp_path: Path) -> None:
     """Delivered segments are deleted while the stream is still written.
 
     The folder is deleted when the stream is closed and delivered.

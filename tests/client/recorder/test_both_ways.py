@@ -151,7 +151,7 @@ def test_an_interrupted_block(
     assert client.arm(name, "lora_rank4").get().status == "cancelled"
 
 
-def test_what_finish_says_stands(begin: Begin, client: podium.Client, name: str) -> None:
+def test_the_last_finish_sets_the_end(begin: Begin, client: podium.Client, name: str) -> None:
     """The last call of `finish` sets the end of an arm. The end of the block does not change it."""
     result = podium.RunResult("r", "stopped", {"loss": 0.1}, {"model": "s3://m"}, "e", {"n": 1})
     with begin() as experiment, experiment.start_arm(CONFIG) as arm:

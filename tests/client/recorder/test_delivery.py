@@ -161,7 +161,7 @@ def test_offline_by_the_environment(
         assert experiment.flush(60).durable is not offline
 
 
-def test_what_is_set_aside(
+def test_rejected_events_are_counted_and_reported(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Permanently rejected events are counted, and a warning during training gives the reason."""

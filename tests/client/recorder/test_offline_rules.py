@@ -140,7 +140,9 @@ def test_flush_accepts_any_time(offline: Callable[..., ExperimentRecording]) -> 
             assert experiment.flush(seconds).pending == 1
 
 
-def test_rejected_events_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rejected_event_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A rejected event is reported in one warning, or in none if it was retried before."""
     writer = new_writer(new_outbox(tmp_path))
     reader = StreamReader(writer.folder)
@@ -210,7 +212,7 @@ def test_the_end_of_an_arm_waits_in_a_full_memory(
         assert (stream._dropped, stream.in_memory, arm.has_finished) == (1, 1, True)
 
 
-def test_a_sender_is_asked_for_once(
+def test_a_sender_is_started_once_for_a_new_stream(
     offline: Callable[..., ExperimentRecording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For a new stream, a sender is started once. Later only the regular check starts one."""
@@ -233,7 +235,7 @@ class _Unfinished:
     name, has_finished = "a", False
 
 
-def test_an_unfinished_arm_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unfinished_arm_causes_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     """A recorder that is closed twice warns only once of an unfinished arm."""
     arms: list[Any] = [_Unfinished()]
     notices = RecorderWarnings(is_strict=False)

@@ -91,7 +91,7 @@ def test_two_recorders_of_one_process(record: Any, client: podium.Client, name: 
     assert client.arm(name, "arm").get().metrics == {"turn": 4.5}
 
 
-def test_an_arm_that_goes_on_in_another_stream_runs(
+def test_an_arm_that_continues_in_another_stream_is_running(
     record: Any, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
     """If another stream continues the stream of an arm, the arm stays running until its end."""
@@ -111,7 +111,7 @@ def test_an_arm_that_goes_on_in_another_stream_runs(
     assert client.arm(name, "arm").get().status == "completed"
 
 
-def test_an_early_row_holds_up_nothing(
+def test_an_early_row_does_not_delay_the_start(
     record: Any, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
     """A row that is logged before its arm is started waits, but does not delay the start."""
@@ -129,7 +129,7 @@ def test_an_early_row_holds_up_nothing(
     assert {row.name for row in client.arm(name, "arm").evals()} == {"early", "late"}
 
 
-def test_a_start_that_is_rejected_holds_up_nothing(
+def test_a_rejected_start_does_not_affect_other_arms(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """If the call that creates an arm is rejected, later events of this arm are rejected, too.

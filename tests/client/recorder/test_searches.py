@@ -82,7 +82,7 @@ def test_a_search_over_estimators(record: Any, client: podium.Client, name: str)
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
-def test_several_scores_and_failed_folds(record: Any, client: podium.Client, name: str) -> None:
+def test_several_scorers_and_a_name(record: Any, client: podium.Client, name: str) -> None:
     """Each scorer becomes a metric, a NaN score stays NaN, and `name` is a prefix of arm names."""
     search = _searched(scoring={"mae": "neg_mean_absolute_error", "nan": _nan}, refit="mae")
     with record(name) as experiment:

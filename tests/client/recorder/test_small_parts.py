@@ -190,7 +190,7 @@ def test_pauses_between_starts_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_
     assert pass_to(410.0) == [400.0, 402.0, 406.0]
 
 
-def test_a_sender_that_ends_again_and_again_is_named(
+def test_three_starts_without_a_running_sender_cause_a_warning(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Three starts in a row without a running sender cause a warning. Two do not."""

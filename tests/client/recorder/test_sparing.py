@@ -61,7 +61,9 @@ def test_a_bad_log(
     assert (found.status, found.metrics) == ("completed", {**kept, "after": 1.0})
 
 
-def test_what_is_left_out_takes_no_room(record: Any, client: podium.Client, name: str) -> None:
+def test_invalid_values_do_not_count_for_the_limit_of_keys(
+    record: Any, client: podium.Client, name: str
+) -> None:
     """A key whose value is left out does not count towards the arm's limit of 1,000 keys."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({"bad": "0.3", "worse": None})

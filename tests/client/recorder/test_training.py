@@ -107,7 +107,7 @@ def check_all(address: str) -> None:
 
 
 @pytest.mark.slow
-def test_everything_is_well(own_server: RunningServer, tmp_path: Path) -> None:
+def test_with_a_server_all_results_are_stored(own_server: RunningServer, tmp_path: Path) -> None:
     """With a server, all results are stored when the training run ends, and stderr is empty."""
     training = train(own_server.address, tmp_path / "outbox")
     assert training.communicate(timeout=SECONDS)[1] == ""

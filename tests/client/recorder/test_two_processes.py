@@ -50,7 +50,7 @@ def _say(process: Any, number: int) -> str:
     return str(process.stdout.readline())
 
 
-def test_both_are_told(
+def test_both_processes_warn(
     record: Any, first: Any, outbox: Path, name: str, caplog: Any, capsys: Any
 ) -> None:
     """The second process warns at its start, and the first one when its next event is rejected.
@@ -80,9 +80,7 @@ def test_both_are_told(
     assert "`podium outbox retry --as NAME`" in listed
 
 
-def test_an_older_attempt_is_told_that_it_is_older(
-    record: Any, first: Any, name: str, caplog: Any
-) -> None:
+def test_an_older_attempt_is_warned(record: Any, first: Any, name: str, caplog: Any) -> None:
     """A process that starts an older attempt is warned that its own events will be rejected."""
     _say(first, 3)
     with record(name) as experiment:
@@ -90,7 +88,7 @@ def test_an_older_attempt_is_told_that_it_is_older(
     assert "the server rejects everything that this process logs from now on" in told(caplog)[0]
 
 
-def test_nobody_is_told_of_a_process_that_has_ended(
+def test_a_killed_process_causes_no_warning(
     record: Any, first: Any, name: str, caplog: Any
 ) -> None:
     """If the process of the earlier attempt was killed, a new attempt causes no warning."""
@@ -115,7 +113,7 @@ class _Uname:
     [(2, "gpu-7", "gpu8"), (0, "gpu8", "gpu-7")],
     ids=["later", "clock behind"],
 )
-def test_the_older_attempt_reads_where_the_newest_one_runs(
+def test_the_warning_names_the_process_of_the_newest_attempt(
     order: int,
     older: str,
     newest: str,

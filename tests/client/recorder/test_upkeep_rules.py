@@ -149,7 +149,7 @@ def test_few_ended_streams_are_watched(outlet: Any) -> None:
     assert outlet.counters().delivered == 4 + 7
 
 
-def test_a_full_disk_is_named_once_for_each_time(
+def test_each_time_of_a_full_disk_counts_as_one_problem(
     outlet: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each time the outbox becomes full counts as one problem, however long it stays full.
@@ -188,7 +188,7 @@ def test_the_regular_check(outlet: Any, tmp_path: Path, *, is_offline: bool) -> 
     assert [stream.syncs for stream in outlet._streams] == [1, 1]
 
 
-def test_why_results_wait_is_named_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_why_results_wait_is_logged_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The recorder logs once for each stream why its results wait. A repetition is not counted."""
     outlet._waits = lambda streams: {f"w{number}": f"no arm {number}" for number in streams}
     for streams in ([1], [1, 2], [1, 2]):
@@ -198,7 +198,7 @@ def test_why_results_wait_is_named_once(outlet: Any, caplog: pytest.LogCaptureFi
     assert outlet._notices.summary() == []
 
 
-def test_how_often_the_sender_is_asked(outlet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_often_the_sender_is_woken(outlet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recorder wakes the sender about once a second, only for streams with pending events.
 
     An offline recorder never wakes it.
@@ -232,7 +232,7 @@ def test_why_events_are_pending(outlet: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert found == ["no server", "too much", "no arm", "delivery is in progress"]
 
 
-def test_disk_errors_are_told_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_disk_errors_are_logged_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
     """If a disk error stops the sync or release of one stream, the others are synced and released.
 
     The disk error is logged once, and its repetition is counted.

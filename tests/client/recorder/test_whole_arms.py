@@ -66,7 +66,7 @@ def test_other_threads_log_to_other_streams(record: Any, name: str, tmp_path: Pa
     assert all(_is_alone(content) or set(content) == {"beside"} for content in contents)
 
 
-def test_a_rejected_whole_arm_takes_nothing_along(
+def test_rows_beside_a_rejected_whole_arm_are_stored(
     record: Any, client: podium.Client, name: str
 ) -> None:
     """If a whole arm is rejected, rows before and after it are stored.

@@ -167,7 +167,7 @@ def test_a_large_whole_arm(record: Any, client: podium.Client, name: str) -> Non
     assert client.arm(name, "arm").get() == whole
 
 
-def test_each_problem_is_named_once(
+def test_each_problem_is_in_one_warning(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each wrong key is in one warning, together with other new wrong keys of the same call.

@@ -143,7 +143,7 @@ async def test_notices_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("skipped", "last", "missing", "delivered"), [(0, 3, 0, 3), (3, 3, 0, 3), (0, 9, 0, 9)]
 )
-async def test_what_the_server_had_before(
+async def test_events_that_the_server_already_has(
     tmp_path: Path, skipped: int, last: int, missing: int, delivered: int
 ) -> None:
     """All events up to the server's last sequence number count as delivered, even if not sent here.

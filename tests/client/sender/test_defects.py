@@ -71,7 +71,7 @@ def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backoff, "next", lambda _self: 0.01)
 
 
-def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.Client) -> None:
+def test_events_at_which_the_server_fails_are_rejected(outbox: Path, client: podium.Client) -> None:
     """Events at which the server fails are rejected with its error, and all others arrive."""
     client.experiment("x").declare()
     rows = [row(POISON if step in {3, 4, 40} else "v", step) for step in range(60)]
@@ -90,7 +90,7 @@ def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.C
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["arm_started", "experiment_declared"])
-def test_what_everything_else_needs_is_waited_for(
+def test_starts_and_declarations_are_never_skipped(
     outbox: Path, client: podium.Client, kind: str
 ) -> None:
     """The start of an arm, or a declaration, at which the server fails is never skipped."""
@@ -102,7 +102,9 @@ def test_what_everything_else_needs_is_waited_for(
     assert StreamReader(folder).read(0)
 
 
-def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.Client) -> None:
+def test_a_server_that_works_again_in_time_gets_all_events(
+    outbox: Path, client: podium.Client
+) -> None:
     """If the server works again before the time limit, no event is rejected.
 
     All events are then delivered.
@@ -147,7 +149,7 @@ def test_patience_has_bounds() -> None:
     assert [shorter.is_over(99, now) for now in (0, 9, 10)] == [False, False, True]
 
 
-def test_who_watches_is_told_before_the_command_gives_up() -> None:
+def test_sync_skips_a_failing_event_before_it_gives_up() -> None:
     """`podium sync` skips a failing event before it gives up itself. Other senders wait longer."""
     assert FOREGROUND.defect_seconds < FOREGROUND.patience_seconds
     assert BACKGROUND.defect_seconds >= 600

@@ -54,7 +54,7 @@ def _deliver(outbox: Outbox, server: Server, faults: Iterator[str]) -> None:
 
 
 @pytest.mark.parametrize("every", sparse([20, 1]))
-def test_every_stream_arrives_whatever_goes_wrong(every: int) -> None:
+def test_events_arrive_once_and_in_order_after_any_three_faults(every: int) -> None:
     """After any three faults, each event arrives once and in order, or is rejected."""
     for kinds, *faults in itertools.product([*_streams()][::every], FAULTS, FAULTS, FAULTS):
         outbox, server = Outbox.of(kinds), Server()
@@ -65,7 +65,7 @@ def test_every_stream_arrives_whatever_goes_wrong(every: int) -> None:
 
 @each("kinds", ["ggg", "gbg", "bwg", "ggwl", "bbbb"])
 @each("kept", range(4))
-def test_a_server_that_goes_back_gets_everything_again(kinds: str, kept: int) -> None:
+def test_a_restored_server_gets_the_events_that_it_lacks(kinds: str, kept: int) -> None:
     """A server restored from an older state gets all events that it lacks, except rejected ones."""
     outbox, server = Outbox.of(kinds), Server()
     _deliver(outbox, server, iter(()))
@@ -75,7 +75,7 @@ def test_a_server_that_goes_back_gets_everything_again(kinds: str, kept: int) ->
     assert server.applied == [*_expected(kinds)[0], f"g{len(kinds) + 1}"]
 
 
-def test_what_the_outbox_has_no_more_is_skipped() -> None:
+def test_events_that_nobody_has_are_skipped() -> None:
     """In place of events that neither the server nor the outbox has, the sender sends Skipped."""
     outbox, server = Outbox.of("gggggg"), Server()
     outbox.delivered = 4
@@ -255,7 +255,7 @@ def _sizes(event: Event, seconds: Sequence[float]) -> list[int]:
     return sizes
 
 
-def test_an_arm_whose_start_was_refused_is_not_waited_for() -> None:
+def test_events_after_a_rejected_start_are_rejected() -> None:
     """If the start of an arm was rejected, later events of this arm are rejected, too."""
     start = Event(arm_started=ArmStarted(arm="a")).SerializeToString()
     rest = Event(metrics_recorded=MetricsRecorded(arm="a")).SerializeToString()
@@ -280,7 +280,7 @@ def test_an_arm_whose_start_was_refused_is_not_waited_for() -> None:
         )
 
 
-def test_what_is_said_behind_a_waiting_event_is_not_believed_yet() -> None:
+def test_errors_after_a_waiting_event_are_ignored() -> None:
     """After an event that waits, the errors of later events in the call are ignored."""
     delivery = Delivery()
     refusals = [
@@ -326,7 +326,7 @@ def test_a_record_that_is_no_event_is_rejected() -> None:
     ],
     ids=range(7),
 )
-def test_an_answer_that_makes_no_sense_is_waited_out(error: PodiumError) -> None:
+def test_the_sender_waits_after_an_impossible_answer(error: PodiumError) -> None:
     """After an impossible answer, such as a rejected Skipped, the sender waits."""
     delivery = Delivery(0, {1})
     batch = _batch(delivery, "g")

@@ -149,7 +149,7 @@ def test_a_deleted_database(outbox: Path, server: RunningServer, client: podium.
 
 
 @pytest.mark.slow
-def test_a_database_restored_from_before_what_is_left(
+def test_events_that_neither_server_nor_outbox_has(
     outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
     """Events that neither server nor outbox has are skipped and reported, and later ones arrive."""

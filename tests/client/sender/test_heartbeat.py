@@ -31,7 +31,7 @@ async def _arm(
 
 
 @pytest.mark.slow
-async def test_a_quiet_process_is_heard(
+async def test_a_quiet_process_changes_last_heard(
     outbox: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the process of a running arm lives, `last_heard` changes and the revision does not."""

@@ -78,7 +78,7 @@ def test_a_stream_that_begins_while_the_sender_ends(
 
 
 @pytest.mark.slow
-def test_it_ends_when_idle_and_not_before(outbox: Path, client: podium.Client) -> None:
+def test_a_sender_ends_after_its_idle_time(outbox: Path, client: podium.Client) -> None:
     """A sender runs while a process records, and for its idle time afterwards."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
@@ -101,7 +101,7 @@ def test_it_ends_when_idle_and_not_before(outbox: Path, client: podium.Client) -
     assert not SenderLock(outbox).is_held()
 
 
-def test_it_gives_up_without_a_server(tmp_path: Path) -> None:
+def test_a_sender_ends_without_a_server(tmp_path: Path) -> None:
     """If no process records and no server answers, the sender ends and keeps the events."""
     outbox = outbox_folder(tmp_path / "outbox", closed_port())
     folder = dead_stream(outbox, "x", row("v", 1))
@@ -131,7 +131,9 @@ def test_signals(
     assert [found.step for found in client.arm("x", "a").evals()] == list(range(10))
 
 
-def test_it_survives_its_terminal_and_its_trainer(outbox: Path, client: podium.Client) -> None:
+def test_a_sender_survives_its_terminal_and_its_trainer(
+    outbox: Path, client: podium.Client
+) -> None:
     """A sender leads a session of its own. Signals to the trainer's group do not reach it."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))

@@ -104,14 +104,14 @@ def test_the_end_is_recorded_once_all_is_delivered(outbox: Path, client: podium.
     assert streams(outbox) == []
 
 
-def test_an_own_end_stands(outbox: Path, client: podium.Client) -> None:
+def test_an_end_that_the_process_recorded_is_kept(outbox: Path, client: podium.Client) -> None:
     """An end that the process itself recorded is kept, even if rows arrive after it."""
     _stream(outbox, started("a", "A", 1), _ended(), _of("A", row("v", 1)))
     deliver_here(outbox)
     assert client.arm("x", "a").get().status == "cancelled"
 
 
-def test_a_late_end_replaces_it(outbox: Path, client: podium.Client) -> None:
+def test_a_late_end_replaces_that_of_the_sender(outbox: Path, client: podium.Client) -> None:
     """An end that the attempt records later, in another stream, replaces that of the sender."""
     _stream(outbox, started("a", "A", 1))
     deliver_here(outbox)
@@ -134,7 +134,7 @@ def test_an_end_from_another_host_stands(outbox: Path, client: podium.Client) ->
     assert streams(outbox) == []
 
 
-def test_a_newer_attempt_is_left_alone(outbox: Path, client: podium.Client) -> None:
+def test_an_arm_that_was_started_again_keeps_running(outbox: Path, client: podium.Client) -> None:
     """An arm that was started again on another machine keeps running."""
     folder = _stream(outbox, started("a", "A", 1))
     position = podium.StreamPosition(StreamInfo.read(folder).writer_id, 1)
@@ -266,7 +266,7 @@ def _files_opened(outbox: Path, steps: Iterable[int], monkeypatch: pytest.Monkey
     ],
     ids=["another host", "side rank", "evaluator"],
 )
-def test_processes_that_are_not_judged(
+def test_processes_whose_end_does_not_end_the_arm(
     fields: dict[str, Any], outbox: Path, client: podium.Client
 ) -> None:
     """The end of a process on another host, a side rank or an evaluator does not end the arm."""
@@ -276,7 +276,7 @@ def test_processes_that_are_not_judged(
     assert client.arm("x", "a").get().status == "running"
 
 
-def test_a_copied_outbox_is_not_judged(
+def test_a_copied_outbox_does_not_end_the_arm(
     outbox: Path, tmp_path: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The delivery of a copied outbox does not end the arm of the running process."""
@@ -289,7 +289,9 @@ def test_a_copied_outbox_is_not_judged(
 
 
 @pytest.mark.slow
-def test_a_server_that_is_away(outbox: Path, server: RunningServer, client: podium.Client) -> None:
+def test_the_end_of_an_arm_while_the_server_is_down(
+    outbox: Path, server: RunningServer, client: podium.Client
+) -> None:
     """If the server is down, the end of an arm is not lost: the next sender records it."""
     folder = _stream(outbox, started("a", "A", 1))
     info = StreamInfo.read(folder)

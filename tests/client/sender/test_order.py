@@ -78,9 +78,7 @@ def test_attempts_on_two_machines_are_delivered_together(
 
 
 @pytest.mark.slow
-def test_an_older_attempt_that_goes_on_does_not_hold_up_the_newer_one(
-    outbox: Path, client: podium.Client
-) -> None:
+def test_late_events_of_an_older_attempt_are_rejected(outbox: Path, client: podium.Client) -> None:
     """Events that an older attempt records after the newer one has started are rejected."""
     client.experiment("x").declare()
     zombie = writer(outbox, "x", attempt_id="1", attempt_order=1)

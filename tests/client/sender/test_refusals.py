@@ -131,7 +131,9 @@ def test_what_was_deleted_stays_deleted(
     assert server.process.poll() is None
 
 
-def test_an_early_event_waits_until_it_need_not(outbox: Path, client: podium.Client) -> None:
+def test_an_early_event_waits_for_its_experiment_or_arm(
+    outbox: Path, client: podium.Client
+) -> None:
     """While the experiment or the arm does not exist, the sender waits and reports the reason."""
     stream = appended(writer(outbox, "x"), row("bench", metrics={"acc": 0.5}))
 
@@ -193,7 +195,7 @@ CALL_REASONS = [
 
 
 @pytest.mark.parametrize("reason", CALL_REASONS)
-def test_an_error_of_the_call_is_waited_out(reason: str, tmp_path: Path) -> None:
+def test_a_call_is_repeated_after_an_error_of_the_whole_call(reason: str, tmp_path: Path) -> None:
     """After an error of the whole call, the sender sends exactly the same call again."""
     seen: list[bytes] = []
 

@@ -30,7 +30,7 @@ def test_outboxes_of_dead_trainers_are_delivered(outbox: Path, client: podium.Cl
     assert streams(outbox) == []
 
 
-def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium.Client) -> None:
+def test_events_arrive_while_they_are_recorded(outbox: Path, client: podium.Client) -> None:
     """Events arrive while they are recorded. The sender runs as long as the training process."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
@@ -45,7 +45,7 @@ def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium
     assert streams(outbox) == []
 
 
-def test_refused_events_are_rejected(outbox: Path, client: podium.Client) -> None:
+def test_permanently_rejected_events_are_kept(outbox: Path, client: podium.Client) -> None:
     """A permanently rejected event is kept with its reason, and the other events are delivered."""
     client.experiment("x").declare()
     folder = dead_stream(

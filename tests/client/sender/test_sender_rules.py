@@ -291,7 +291,7 @@ def test_when_a_bounded_sender_ends(
     assert not sender._is_done()
 
 
-def test_a_process_that_waits_is_heard(sender: Any) -> None:
+def test_a_waiting_process_hastens_retries(sender: Any) -> None:
     """If a process waits for a paused stream, the stream and paused calls are retried sooner."""
     hurries: list[int] = []
     sender.circuit_breaker.hurry = lambda: hurries.append(1)

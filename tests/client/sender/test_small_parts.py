@@ -116,7 +116,7 @@ async def test_the_text_of_a_kept_field_without_the_stored_value() -> None:
         (ReplacedAttempt(f"here-71-{'0a' * 8}", 0.0), None),
     ],
 )
-def test_which_replaced_attempts_are_named(
+def test_which_replaced_attempts_are_reported(
     attempt: ReplacedAttempt, host: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A replaced attempt is reported only if it ran on another host within the last two minutes."""

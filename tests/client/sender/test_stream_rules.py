@@ -50,7 +50,7 @@ def _stream(tmp_path: Path, *events: Event, arm: str = "a", **given: Any) -> Str
     return Stream(dead_stream(new_outbox(tmp_path), "x", *events, arm=arm), 600.0, **given)
 
 
-async def test_a_misspelt_arm_is_named_with_similar_ones_and_a_command(
+async def test_similar_names_of_a_misspelt_arm_are_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However often a misspelt arm is retried, similar names are looked up and logged once."""
@@ -121,7 +121,7 @@ def test_only_an_accepted_event_shows_that_the_server_works(
     assert (bool(successes), stream.taken) == (is_success, int(is_success))
 
 
-def test_a_stream_that_has_sent_goes_to_the_end(tmp_path: Path) -> None:
+def test_a_stream_that_has_sent_comes_last(tmp_path: Path) -> None:
     """A stream that has sent comes last in the next turn, so it does not hold up others."""
     outbox = new_outbox(tmp_path)
     for arm in "abc":
@@ -206,7 +206,7 @@ def test_a_sender_begins_without_the_status_of_another(
     assert (__main__.main([str(outbox)]), seen) == (0, [None])
 
 
-async def test_a_sender_ends_in_order_after_each_signal(
+async def test_a_sender_handles_sigterm_and_sigint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sender handles both SIGTERM and SIGINT."""

@@ -50,7 +50,7 @@ def test_a_wake_signal(tmp_path: Path) -> None:
     assert not WakeSignal(tmp_path / "nowhere").is_set()
 
 
-def test_the_circuit_breaker_hurries_less_than_the_caller() -> None:
+def test_two_tries_are_at_least_half_a_second_apart() -> None:
     """However many wake signals there are, two tries are at least half a second apart."""
     breaker = CircuitBreaker(Backoff(_longest))
     breaker.hurry()
@@ -66,7 +66,7 @@ def test_the_circuit_breaker_hurries_less_than_the_caller() -> None:
     assert breaker.due == pytest.approx(tried + 1.5 + 30)
 
 
-def test_a_server_that_is_overloaded_is_left_in_peace() -> None:
+def test_wake_signals_do_not_hasten_calls_to_an_overloaded_server() -> None:
     """Wake signals do not hasten a call to a server that is overloaded."""
     breaker = CircuitBreaker(Backoff(_longest))
     breaker.shut(Pause("OVERLOADED", "too much", is_about_server=True), 100.0)

@@ -41,7 +41,7 @@ def _ending(experiment: podium.ExperimentHandle, name: str) -> tuple[str, str]:
     return arm.status, (arm.error or "").strip().rpartition("\n")[2]
 
 
-def test_the_next_training_ends_it(experiment: podium.ExperimentHandle) -> None:
+def test_the_next_training_run_ends_one_that_broke_off(experiment: podium.ExperimentHandle) -> None:
     """When a training run begins, one that broke off before ends as failed.
 
     If the error that broke it off is still being handled, it becomes the error of the arm.

@@ -153,7 +153,7 @@ def test_the_seconds_of_a_run(recorder: Any, monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
-def test_a_run_that_goes_on_replaces_nothing(recorder: Any) -> None:
+def test_a_resumed_run_is_another_attempt(recorder: Any) -> None:
     """A run that resumes from a checkpoint is another attempt at its arm, without `restart`."""
     training = Training("x", restart=True, group_name="g")
     training.begin(_config())

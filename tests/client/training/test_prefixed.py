@@ -22,7 +22,7 @@ def test_loaders() -> None:
     assert by_set({"accuracy/dataloader_idx_1": 3}) == {"/dataloader_idx_1": {"accuracy": 3.0}}
 
 
-def test_what_is_no_number() -> None:
+def test_a_value_that_is_not_a_number() -> None:
     """A value that is not a number is unchanged, so that the recorder can report it."""
     assert by_set({"val_loss": 1, "val_table": [1, 2]}) == {"val": {"loss": 1.0, "table": [1, 2]}}
 

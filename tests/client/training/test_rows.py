@@ -38,7 +38,7 @@ def test_the_last_row_of_each_eval_is_its_result(experiment: podium.ExperimentHa
     assert (final.tags, final.eval_seconds) == (["test"], 1.5)
 
 
-def test_the_best_row_is_the_result_where_the_trainer_says_so(
+def test_the_row_of_the_kept_model_is_the_result(
     experiment: podium.ExperimentHandle,
 ) -> None:
     """If the trainer kept an earlier model, the row of that model becomes the post-training row."""
@@ -107,7 +107,7 @@ def test_a_callback_that_is_used_again_records_another_arm(
     assert "the next training run is recorded as arm 'arm-2'" in caplog.text
 
 
-def test_a_training_that_begins_once_more_is_the_same_arm(
+def test_a_training_run_that_begins_again_is_the_same_arm(
     experiment: podium.ExperimentHandle,
 ) -> None:
     """If a training run begins again before it has ended, it is the same arm.
@@ -127,7 +127,7 @@ def test_a_training_that_begins_once_more_is_the_same_arm(
     assert [arm.name for arm in experiment.arms()] == ["arm"]
 
 
-def test_trainings_share_what_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_runs_share_a_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All training runs of a process share a recorder. Only the last run's stream is open."""
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.setenv("PODIUM_OFFLINE", "1")
@@ -143,7 +143,7 @@ def test_trainings_share_what_records(tmp_path: Path, monkeypatch: pytest.Monkey
     training.leave(None)
 
 
-def test_beginning_once_more_is_no_mistake(
+def test_beginning_again_causes_no_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """If a training run begins again, the recorder does not warn that its name is used twice."""
@@ -181,7 +181,7 @@ def test_another_process_records_nothing(
     training.leave(None)
 
 
-def test_going_on_keeps_what_was_done(experiment: podium.ExperimentHandle) -> None:
+def test_a_resumed_training_run_keeps_earlier_rows(experiment: podium.ExperimentHandle) -> None:
     """If training resumes after a step, rows up to this step are kept, even with `restart`."""
     training = Training(experiment, restart=True)
     training.begin(podium.RunConfig("arm"))

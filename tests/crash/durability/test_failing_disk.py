@@ -39,7 +39,7 @@ async def _reason(store: SqliteStore, number: int) -> str:
     return caught.value.reason
 
 
-async def test_a_full_disk_changes_nothing_and_is_got_over(tmp_path: Path) -> None:
+async def test_a_full_disk_rejects_calls_and_changes_nothing(tmp_path: Path) -> None:
     """On a full disk, a call is rejected with STORAGE_FULL and changes nothing.
 
     When there is room again, the call succeeds.
@@ -126,7 +126,7 @@ def test_a_server_on_a_full_disk_serves_again_when_there_is_room(server: _Failin
 
 
 @pytest.mark.slow
-def test_a_server_whose_disk_fails_ends_and_the_sequence_decides(server: _FailingServer) -> None:
+def test_a_failed_sync_ends_the_server(server: _FailingServer) -> None:
     """A failed sync ends the server with exit code 3. A call that is sent again is applied once."""
     assert _record(server, 1).revision == 3
     (server.folder / "broken").touch()

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 _SEED = 20_261_123
 
 
-def test_kills_lose_nothing_and_double_nothing() -> None:
+def test_acknowledged_rows_survive_kills() -> None:
     """After ten kills, the server has exactly the acknowledged rows, once and in order."""
     report = kill_under_load(kills=10, rows=3_000, seed=_SEED)
 

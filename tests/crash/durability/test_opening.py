@@ -9,7 +9,7 @@ from podium_server.store.contract import StoreError
 from podium_server.store.sqlite import SqliteStore
 
 
-async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: Path) -> None:
+async def test_the_database_of_another_program_is_not_changed(tmp_path: Path) -> None:
     """Opening the database of another program raises an error and changes no byte."""
     path = tmp_path / "other.db"
     other = apsw.Connection(str(path))
@@ -24,7 +24,7 @@ async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: P
     assert _names(tmp_path) == ["other.db"]
 
 
-async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) -> None:
+async def test_a_text_file_is_not_changed(tmp_path: Path) -> None:
     """Opening a text file raises an error and changes no byte."""
     path = tmp_path / "notes.txt"
     path.write_text("not a database " * 100)
@@ -35,7 +35,7 @@ async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) 
     assert path.read_text() == "not a database " * 100
 
 
-async def test_a_log_without_its_database_is_no_hindrance(tmp_path: Path) -> None:
+async def test_a_store_opens_beside_a_log_without_commits(tmp_path: Path) -> None:
     """If only a log without commits is left of a store, a new, empty store opens."""
     path = tmp_path / "podium.db"
     (tmp_path / "podium.db-wal").write_bytes(b"left")

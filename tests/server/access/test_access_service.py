@@ -145,7 +145,7 @@ async def test_tokens_of_one_name_are_bounded(
         ({"expire_time": datetime.now(UTC) - timedelta(days=1)}, "expire_time is in the past"),
     ],
 )
-async def test_a_bad_field_of_a_new_token_is_named(
+async def test_a_bad_field_of_a_new_token(
     served: Served, settings: dict[str, object], error: str
 ) -> None:
     """If a field of a new token is invalid, the error describes it, and no token is created."""
@@ -155,7 +155,7 @@ async def test_a_bad_field_of_a_new_token_is_named(
         assert len([token async for token in admin.tokens()]) == 2
 
 
-async def test_a_server_without_tokens_gives_none(tmp_path: Path) -> None:
+async def test_a_server_without_tokens_creates_none(tmp_path: Path) -> None:
     """A server that requires no tokens refuses to create, list or revoke tokens.
 
     Otherwise a stranger could create a token before the server begins to require tokens.

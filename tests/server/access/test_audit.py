@@ -223,7 +223,7 @@ async def test_a_change_is_synced_before_its_answer(
     await asyncio.to_thread(log.close)
 
 
-async def test_a_line_that_was_cut_off_spoils_no_other(
+async def test_the_line_after_one_that_was_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the disk takes only a part of a line, the next one still begins on a new line.

@@ -98,7 +98,7 @@ async def test_a_revoked_token_is_not_called_expired() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER "])
-async def test_the_scheme_of_a_header_has_no_case(scheme: str) -> None:
+async def test_the_scheme_of_a_header_in_upper_or_lower_case(scheme: str) -> None:
     """The scheme `Bearer` is accepted in upper or lower case. A proxy may change it."""
     tokens = _Tokens()
     token = tokens.add()

@@ -64,7 +64,7 @@ async def test_another_token_cannot_use_a_writer_id(served: Served) -> None:
     assert (await served.record(served.first, 2)).last_sequence == 2
 
 
-async def test_a_token_of_the_same_name_goes_on(served: Served) -> None:
+async def test_a_token_of_the_same_name_may_use_the_writer_id(served: Served) -> None:
     """A token of the same name may use the writer id, so its successor needs no new one."""
     await served.record(served.first, 1)
     assert (await served.record(await served.token("first"), 2)).last_sequence == 2

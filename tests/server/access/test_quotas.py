@@ -245,7 +245,7 @@ async def test_watches_at_a_time(tmp_path: Path) -> None:
             break
 
 
-async def test_clients_wait_as_they_are_asked(
+async def test_clients_wait_as_long_as_the_error_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client with retries waits as long as the error says, then sends the call again.

@@ -233,7 +233,7 @@ async def test_files_that_cannot_be_used_stop_the_start(
             pass
 
 
-def test_settings_of_tls_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_of_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate without its key, or TLS for a Unix socket, is rejected."""
     with pytest.raises(ValueError, match="belong together"):
         podium.TLS(cert="client.pem")

@@ -304,7 +304,7 @@ async def test_odd_headers_are_refused(headers: list[str], url: str, tmp_path: P
         assert token[-20:] not in str(caught.value)
 
 
-def test_a_token_is_kept_out_of_texts(tmp_path: Path) -> None:
+def test_no_repr_pickle_or_error_has_the_token(tmp_path: Path) -> None:
     """A token is neither in the `repr` or pickle of a client, nor in an error."""
     token, path = new_token().text, tmp_path / "token"
     path.write_text(token)

@@ -114,7 +114,7 @@ def test_metadata_that_cannot_be_sent_is_an_error() -> None:
         assert one.statuses_of(1) == ["13"]
 
 
-def test_a_stream_tells_when_it_is_full_and_when_it_is_writable() -> None:
+def test_write_returns_full_if_the_client_does_not_read() -> None:
     """If the client does not read, `write` returns FULL.
 
     When the client reads again, Python gets a WRITABLE event.
@@ -133,7 +133,7 @@ def test_a_stream_tells_when_it_is_full_and_when_it_is_writable() -> None:
         assert server.event(DONE) == (number, True)
 
 
-def test_a_writer_whose_client_has_left_is_told() -> None:
+def test_a_write_after_a_reset_returns_closed() -> None:
     """If the client resets a call, Python gets a DONE event, and later writes return CLOSED."""
     with served() as server, attackers(server.address, 1) as (one,):
         one.call(headers(PATH), message(b"x"))

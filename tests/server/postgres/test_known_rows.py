@@ -233,7 +233,7 @@ def test_the_size_of_known_rows(attribute: str, value: Any) -> None:
     assert rows.size == empty
 
 
-def test_changes_that_are_taken_back() -> None:
+def test_undo_restores_the_known_rows() -> None:
     """After `undo`, the known rows are as they were before the transaction."""
     rows = KnownRows(1)
     for name in ("kept", "replaced", "removed"):

@@ -113,7 +113,7 @@ def test_tables() -> None:
     assert len(created) == 15
 
 
-def test_statements_that_other_engines_lack_are_noticed() -> None:
+def test_statements_that_other_engines_lack_are_rejected() -> None:
     """The check rejects statements and tables that other engines lack or handle slowly."""
     for text in (
         "SELECT pg_advisory_lock(1)",

@@ -110,7 +110,7 @@ async def test_a_completed_arm_that_changes_ends_it(store: Store, change: Any) -
     assert after.ranking_revision == after.revision == 2
 
 
-async def test_what_is_left_open_is_the_experiments_at_that_time(store: Store) -> None:
+async def test_a_request_without_a_metric_uses_the_current_one(store: Store) -> None:
     """A request without a metric uses the experiment's current metric and direction.
 
     After these have changed, the cached ranking is not used.

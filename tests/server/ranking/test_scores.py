@@ -102,7 +102,7 @@ def test_columns_by_metric_and_as_a_data_frame(client: podium.Client) -> None:
     ("metrics", "reason"),
     [([], "FIELD_MISSING"), (["a", ""], "NAME_INVALID"), (["m"] * 1001, "LIMIT_EXCEEDED")],
 )
-def test_metrics_that_cannot_be(client: podium.Client, metrics: list[str], reason: str) -> None:
+def test_invalid_metrics(client: podium.Client, metrics: list[str], reason: str) -> None:
     """A request with no metric, an empty metric or too many metrics is rejected."""
     experiment = _recorded(client, "metrics", [])
     with pytest.raises(podium.InvalidArgumentError) as raised:
@@ -110,7 +110,7 @@ def test_metrics_that_cannot_be(client: podium.Client, metrics: list[str], reaso
     assert raised.value.reason == reason
 
 
-def test_an_experiment_that_is_not_there(client: podium.Client) -> None:
+def test_an_unknown_experiment(client: podium.Client) -> None:
     """A request for an unknown experiment raises NotFoundError."""
     with pytest.raises(podium.NotFoundError):
         client.experiment("nowhere").scores(["m"])

@@ -77,7 +77,7 @@ def test_insecure_serves_others_and_warns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", ":0", "127.0.0.1:"])
-def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
+def test_an_invalid_address(address: str, tmp_path: Path) -> None:
     """If --listen is not an address, the server does not start. The error shows a valid form."""
     ended = refused("--listen", address, "--store", f"sqlite:///{tmp_path / 'podium.db'}")
     assert ended.returncode == _USAGE
@@ -120,7 +120,7 @@ def test_why_an_address_cannot_be_listened_on(address: str, why: str, tmp_path: 
         "--grace=x",
     ],
 )
-def test_a_setting_that_cannot_be(setting: str, tmp_path: Path) -> None:
+def test_an_invalid_limit_or_grace_period(setting: str, tmp_path: Path) -> None:
     """An invalid limit or grace period is rejected, and the error names the valid range."""
     ended = refused(setting, "--store", f"sqlite:///{tmp_path / 'podium.db'}", "--listen", "x")
     assert ended.returncode == _USAGE
@@ -137,7 +137,7 @@ def test_a_socket_is_for_its_user_alone(tmp_path: Path) -> None:
         assert _record(address) == 1
 
 
-def test_a_socket_that_is_served_is_left_alone(tmp_path: Path) -> None:
+def test_a_second_server_on_the_socket_does_not_start(tmp_path: Path) -> None:
     """A second server on the same socket does not start. The first one continues to answer."""
     path = tmp_path / "podium.sock"
     with started(tmp_path / "podium.db", "--listen", f"unix:{path}") as (_, address):
@@ -202,7 +202,7 @@ def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("store", ["podium.db", "sqlite:///", "redis://x", "sqlite:///:memory:"])
-def test_a_store_that_cannot_be_is_refused(store: str, tmp_path: Path) -> None:
+def test_an_invalid_url_of_a_store(store: str, tmp_path: Path) -> None:
     """An invalid URL of a store is rejected. The error shows the form, or names the problem."""
     ended = refused("--listen", f"unix:{tmp_path / 'podium.sock'}", "--store", store)
     assert ended.returncode == _USAGE

@@ -177,7 +177,7 @@ async def test_a_call_gives_back_what_it_holds() -> None:
     assert (admission.calls.used, admission.response_bytes.used) == (0, 0)
 
 
-async def test_a_refused_call_is_not_answered() -> None:
+async def test_a_call_that_was_ended_cannot_be_answered() -> None:
     """A stopping server ends a running call with an error. It can no longer be answered.
 
     A call that already has its answer gets no error. New calls are rejected.
@@ -265,7 +265,7 @@ async def test_a_request_of_exactly_the_limit_is_read() -> None:
     )
 
 
-async def test_an_answered_call_is_not_refused() -> None:
+async def test_an_answered_call_is_not_ended_with_an_error() -> None:
     """A call that already has its response can no longer be ended with an error."""
     admission = Admission(AdmissionLimits())
     call = _admitted(admission)
@@ -274,7 +274,7 @@ async def test_an_answered_call_is_not_refused() -> None:
     assert call.refusal is None
 
 
-def test_a_connection_waits_only_for_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_is_rejected_for_a_short_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """If there is no room for a response, the connection's next calls are rejected for 0.25 s.
 
     After that, the server keeps nothing about the connection.
@@ -339,7 +339,7 @@ async def test_a_closing_server_waits_for_calls_that_still_arrive(
     await closing
 
 
-async def test_a_closing_server_ends_with_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closing_server_waits_for_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """A closing server waits until its last running call has ended, and ends no call itself."""
     monkeypatch.setattr(admission_module, "_QUIET_SECONDS", 0)
     admission = Admission(AdmissionLimits())

@@ -171,7 +171,7 @@ def _check_worth(seen: Counter[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
+def test_a_damaged_page_token_is_rejected(target: _Target) -> None:
     """A page token that was changed, cut off or extended is rejected by each list."""
     for events, experiment in (
         ([row("gen"), metrics({"loss": 1}, step=8)], "x"),

@@ -199,7 +199,7 @@ def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
     assert error.metadata == {"limit": "message_bytes"}
 
 
-async def test_a_watch_of_the_health_tells_of_the_end() -> None:
+async def test_watches_of_the_health_end_with_the_server() -> None:
     """When a server stops, watches of its services get NOT_SERVING, and all watches end.
 
     Before and after that, a service that the server lacks is SERVICE_UNKNOWN.

@@ -186,7 +186,7 @@ async def test_wrong_requests_get_a_reason(
         ({"content-encoding": "gzip"}, (501, "unimplemented")),
     ],
 )
-async def test_what_the_library_cannot_answer_is_refused(
+async def test_requests_that_the_library_cannot_answer_are_rejected(
     url: str, headers: dict[str, str], expected: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Odd headers, gRPC over HTTP/1.1 and compressed bodies are rejected.

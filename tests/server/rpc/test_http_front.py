@@ -99,7 +99,7 @@ async def test_calls_under_way_are_refused_when_the_server_stops() -> None:
         assert late.error == (503, "unavailable", "SHUTTING_DOWN")
 
 
-async def test_defects_stay_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_only_the_log_has_the_text_of_an_exception(caplog: pytest.LogCaptureFixture) -> None:
     """If a method raises an exception, the client gets INTERNAL. Only the log has its text."""
 
     async def broken(_raw: bytes) -> bytes:
@@ -156,7 +156,7 @@ async def test_connections_without_a_request_are_closed(monkeypatch: pytest.Monk
         assert (await calling).status == 200
 
 
-async def test_signals_are_left_to_the_process() -> None:
+async def test_the_front_changes_no_signal_handlers() -> None:
     """The HTTP front does not change the signal handlers of the process.
 
     With its own handlers, uvicorn would end the process before its last calls have ended.

@@ -80,7 +80,7 @@ def _rows(server: RunningServer) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.slow
-def test_the_way_down_under_load(number: int) -> None:
+def test_a_stop_under_load(number: int) -> None:
     """After a signal, the process exits with 0, and all acknowledged rows are stored.
 
     Each call that fails has one of three expected reasons.
@@ -108,7 +108,7 @@ def test_the_way_down_under_load(number: int) -> None:
     assert reasons <= {"SHUTTING_DOWN", "UNAVAILABLE", "CANCELLED"}
 
 
-def test_callers_hear_that_the_server_stops() -> None:
+def test_running_calls_fail_when_the_server_stops() -> None:
     """Calls that run when the server stops fail with UnavailableError."""
     errors: list[podium.PodiumError] = []
 
@@ -136,7 +136,7 @@ def _health(channel: grpc.Channel) -> Any:
     return HealthStub(channel)
 
 
-def test_health_says_that_all_is_well() -> None:
+def test_the_health_service_answers_serving() -> None:
     """The health service answers SERVING for the server and for each of its services."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         stub = _health(channel)
@@ -148,7 +148,7 @@ def test_health_says_that_all_is_well() -> None:
         assert raised.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_health_says_when_the_server_goes() -> None:
+def test_health_watches_get_not_serving_before_the_end() -> None:
     """Before the server ends, a health watch gets NOT_SERVING. It does not delay the end."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         watch = _health(channel).Watch(HealthCheckRequest(service=_SERVICES[1]))
@@ -201,7 +201,7 @@ def test_json_logs_are_one_object_a_line(tmp_path: Path) -> None:
     assert [line["message"] for line in lines][-2:] == ["stopping", "stopped"]
 
 
-def test_small_limits_are_told_with_the_refusal() -> None:
+def test_errors_name_the_limit_of_the_server() -> None:
     """If the server is started with another limit, errors name this limit."""
     request = RecordRequest(experiment="longer", events=[Event()])
     with (

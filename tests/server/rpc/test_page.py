@@ -157,7 +157,7 @@ async def test_a_cookie_of_https_is_secure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a b", "x" * 100_000, "a;b", "a\r\nset-cookie: x=1"])
-async def test_what_is_no_token_is_rejected(tmp_path: Path, token: str) -> None:
+async def test_text_that_cannot_be_a_token_is_rejected(tmp_path: Path, token: str) -> None:
     """Text that cannot be a token is rejected, and no part of it becomes a header."""
     async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
         found, _ = await _ask(url, "/session", "POST", token, origin=url)

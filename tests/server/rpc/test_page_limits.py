@@ -44,7 +44,7 @@ def test_a_page_of_points(asked: int, points: int) -> None:
 
 @each("limits", [page_limits, series_limits, lambda size, limits: matrix_limits(size, 1, limits)])
 @each("asked", [-1, 2**31])
-def test_a_size_that_cannot_be(limits: Callable[[int, Limits], PageLimits], asked: int) -> None:
+def test_an_invalid_page_size(limits: Callable[[int, Limits], PageLimits], asked: int) -> None:
     """If the size of a page is invalid, the error names the field `page_size`."""
     with pytest.raises(InvalidArgumentError, match="page_size is") as raised:
         limits(asked, _LIMITS)

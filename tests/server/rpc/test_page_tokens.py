@@ -70,7 +70,7 @@ def test_the_place_in_a_token_cannot_be_read() -> None:
         assert not any(place[at : at + 3].encode() in raw for at in range(len(place) - 2))
 
 
-def test_changed_letters_are_noticed() -> None:
+def test_a_changed_token_is_rejected() -> None:
     """A token is rejected if any of its bytes was changed."""
     token = _TOKENS.write(_QUERY, 1)
     raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))

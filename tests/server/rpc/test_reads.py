@@ -115,9 +115,7 @@ def _exact(score: podium.Score | None) -> object:
 
 
 @pytest.mark.parametrize("name", ["", "n" * 1_025, "a\nb", "\x00"])
-def test_a_result_refuses_the_names_that_the_server_refuses(
-    client: podium.Client, name: str
-) -> None:
+def test_results_and_stored_arms_reject_the_same_names(client: podium.Client, name: str) -> None:
     """For an invalid name, a stored arm and a result in memory raise the same error."""
     experiment = client.experiment("reads")
     experiment.record_arm(podium.ArmResult("names", podium.RunConfig("names"), "completed"))

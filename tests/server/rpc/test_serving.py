@@ -152,7 +152,7 @@ async def test_a_stream_of_responses(served: _Served, *, has_more_requests: bool
     assert (served.admission.calls.used, served.admission.watches.used) == (0, 0)
 
 
-async def test_a_call_that_is_refused_while_it_runs(served: _Served) -> None:
+async def test_a_call_that_is_ended_while_it_runs(served: _Served) -> None:
     """If a call is ended with an error while its method runs, it gets no late response."""
 
     async def answer(_raw: bytes) -> bytes:

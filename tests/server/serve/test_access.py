@@ -95,7 +95,7 @@ def test_a_server_warns_if_others_can_change_results(
     assert all("they can read and change every result" in text for text in caplog.messages)
 
 
-async def test_the_missing_tokens_of_a_database_are_named_without_its_password(
+async def test_the_warning_about_missing_tokens_has_no_password(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The warning about missing tokens names the store, but not the password in its URL."""

@@ -92,7 +92,7 @@ async def test_an_earlier_store_is_kept(settings: Settings, taken: str, tmp_path
         assert [found.name for found in await client.experiments()] == ["x"]
 
 
-async def test_what_was_stored_is_kept(tmp_path: Path) -> None:
+async def test_a_store_in_which_a_call_was_recorded_is_kept(tmp_path: Path) -> None:
     """`discard` removes the files of a new store, unless a call has been recorded in it."""
     url = f"sqlite:///{tmp_path / 'podium.db'}"
     for stored, left in ((False, set[str]()), (True, {"podium.db", "podium.db.lock"})):

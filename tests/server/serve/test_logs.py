@@ -32,7 +32,9 @@ def _log_errors() -> None:
 
 
 @pytest.mark.usefixtures("_own_logs")
-def test_a_client_that_is_gone_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_about_a_disconnected_client_is_not_logged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """The error of gRPC about a disconnected client is not logged. Its other errors are."""
     set_up_logs("text", "info")
     _log_errors()
@@ -41,7 +43,7 @@ def test_a_client_that_is_gone_is_no_error(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("_own_logs")
-def test_a_client_that_is_gone_is_one_debug_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disconnected_client_is_one_debug_line(capsys: pytest.CaptureFixture[str]) -> None:
     """With the log level debug, a disconnected client is one line, without a traceback."""
     set_up_logs("text", "debug")
     _log_errors()

@@ -68,7 +68,7 @@ async def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
     assert [name for name in _files(tmp_path) if "copy" in name or "kept" in name] == ["kept"]
 
 
-async def test_an_interrupted_backup_is_in_nobodys_way(tmp_path: Path) -> None:
+async def test_a_link_at_the_path_of_a_partial_backup(tmp_path: Path) -> None:
     """If there is a link at the path of a backup's partial file, it is not followed."""
     await _fill(tmp_path / "podium.db")
     (tmp_path / "other").write_bytes(b"other")
@@ -107,7 +107,7 @@ async def test_a_check_finds_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database " * 100])
-def test_what_is_no_store_is_not_called_intact(tmp_path: Path, content: bytes) -> None:
+def test_a_check_of_a_file_that_is_not_a_store(tmp_path: Path, content: bytes) -> None:
     """A check of an empty file, or of a file that is not a database, is an error."""
     (tmp_path / "podium.db").write_bytes(content)
     with pytest.raises(StoreError):

@@ -13,7 +13,7 @@ def _state(path: Path, log: Path) -> object:
     return log.stat().st_mtime_ns, log.read_bytes(), path.read_bytes()
 
 
-async def test_the_log_of_another_database_is_left_alone(tmp_path: Path) -> None:
+async def test_the_log_of_another_database_is_not_changed(tmp_path: Path) -> None:
     """If another program's database has a write-ahead log, `open` fails and writes no file."""
     path = tmp_path / "other.db"
     other = apsw.Connection(str(path))

@@ -59,7 +59,7 @@ async def test_a_call_on_its_way_shares_the_commit(
         assert len(commits) == 1
 
 
-async def test_nobody_waits_for_a_caller_who_has_gone(
+async def test_a_commit_stops_waiting_for_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A commit stops waiting for calls if its thread is idle for as long as a commit takes."""
@@ -93,7 +93,7 @@ async def test_calls_keep_their_order_around_a_defect(tmp_path: Path) -> None:
         assert [getattr(outcome, "revision", outcome) for outcome in found] == [2, 3, 4, 5, 6, 7]
 
 
-async def test_a_call_whose_caller_has_gone_is_left_out(tmp_path: Path) -> None:
+async def test_a_cancelled_call_is_not_applied(tmp_path: Path) -> None:
     """A call that was cancelled while it waited for its turn is not applied."""
     async with opened(SqlitePlace(tmp_path)) as store:
         await store.transact(record(declared(), arm()))

@@ -91,7 +91,7 @@ async def _with_many_arms(store: Store) -> None:
         await store.transact(record(declared(), *events))
 
 
-async def test_what_takes_long_holds_up_nobody(tmp_path: Any) -> None:
+async def test_slow_reads_do_not_delay_other_reads(tmp_path: Any) -> None:
     """While slow reads of 2,000 arms run in a thread, the event loop answers other reads."""
     may_go_on = threading.Event()
 

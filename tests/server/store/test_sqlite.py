@@ -65,7 +65,7 @@ async def _refused(path: Path) -> str:
         ["PRAGMA application_id = 42", "PRAGMA user_version = 1"],
     ],
 )
-async def test_another_programs_database_is_refused_and_left_alone(
+async def test_another_programs_database_is_rejected_and_not_changed(
     place: SqlitePlace, statements: list[str]
 ) -> None:
     """A database of another program is rejected, and no byte of its file changes."""
@@ -74,14 +74,14 @@ async def test_another_programs_database_is_refused_and_left_alone(
     assert place.path.read_bytes() == before
 
 
-async def test_what_is_no_database_is_refused_and_left_alone(place: SqlitePlace) -> None:
+async def test_a_file_that_is_not_a_database_is_not_overwritten(place: SqlitePlace) -> None:
     """A file that is not a database is rejected and not overwritten."""
     place.path.write_bytes(b"not a database " * 100)
     assert str(place.path) in await _refused(place.path)
     assert place.path.read_bytes() == b"not a database " * 100
 
 
-async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> None:
+async def test_a_newer_schema_is_rejected_and_not_changed(place: SqlitePlace) -> None:
     """A file of a newer server is rejected and not changed. The error asks for a newer server."""
     async with opened(place) as store:
         await store.transact(record(declared()))
@@ -93,7 +93,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> N
 
 
 @pytest.mark.parametrize("where", ["missing/podium.db", "."])
-async def test_a_place_that_cannot_be_is_refused(tmp_path: Path, where: str) -> None:
+async def test_an_invalid_path(tmp_path: Path, where: str) -> None:
     """`open` fails if the path is a folder. If its folder is missing, the error names it."""
     error = await _refused(tmp_path / where)
     assert "cannot open" in error
@@ -159,7 +159,7 @@ async def test_a_second_server_on_the_file_is_refused(place: SqlitePlace) -> Non
         assert (await store.experiment("x")).revision == 2
 
 
-async def test_a_refused_file_is_not_held(place: SqlitePlace) -> None:
+async def test_a_store_at_the_path_of_a_removed_file(place: SqlitePlace) -> None:
     """After a file is rejected and removed, a store can be opened at the same path."""
     place.path.write_bytes(b"not a database " * 100)
     await _refused(place.path)
@@ -226,7 +226,7 @@ async def test_a_store_closes_while_another_program_holds_its_file(place: Sqlite
         await store.open()
 
 
-async def test_a_transaction_that_sqlite_refuses_is_taken_back(place: SqlitePlace) -> None:
+async def test_a_transaction_in_which_sqlite_fails_is_not_stored(place: SqlitePlace) -> None:
     """If SQLite fails in a call, nothing is stored. The error has the id of an incident."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
@@ -310,7 +310,7 @@ async def _costs(store: Any) -> dict[str, int]:
     return {name: await steps.of(read) for name, read in reads.items()}
 
 
-async def test_what_another_program_writes_is_seen(place: SqlitePlace) -> None:
+async def test_changes_by_another_program_are_used(place: SqlitePlace) -> None:
     """If another program changes the file between two calls, the second call uses its values."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))

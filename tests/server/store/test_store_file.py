@@ -99,7 +99,7 @@ _HARMS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("harm", _HARMS)
-async def test_no_write_is_acknowledged_after_it(
+async def test_no_write_is_acknowledged_after_harm_by_another_program(
     watched: _Watched, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """If another program harms a file of the store, no write is acknowledged any more.
@@ -119,7 +119,7 @@ async def test_no_write_is_acknowledged_after_it(
 
 
 @pytest.mark.parametrize("harm", _HARMS)
-async def test_it_is_noticed_without_a_write(
+async def test_harm_by_another_program_stops_the_store_without_a_write(
     tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If another program harms a file of the store, the store stops even without a write."""

@@ -200,7 +200,7 @@ async def test_points_after_a_new_begin(opened: SqliteStore) -> None:
     assert page.items == [(1, {"m": 3.0}), (2, {"n": 4.0})]
 
 
-def test_a_store_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_store_file(tmp_path: Path) -> None:
     """If there is no store file, `is_ready` is false and `listed` fails. Neither creates a file."""
     assert not tokens.is_ready(tmp_path / "podium.db")
     with pytest.raises(StoreError, match="there is no store"):

@@ -34,7 +34,9 @@ def _closed_port() -> int:
         ),
     ],
 )
-async def test_the_database_is_named_without_its_password(before: str, after: str) -> None:
+async def test_the_error_has_the_url_of_the_database_without_its_password(
+    before: str, after: str
+) -> None:
     """The error names the cause and the database's URL, with `***` instead of the password."""
     port = _closed_port()
     with pytest.raises(StoreError) as caught:

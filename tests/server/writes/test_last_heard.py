@@ -57,7 +57,7 @@ def _heartbeat(attempt: str | None = "A") -> Event:
     return Event(metrics_recorded=MetricsRecorded(arm="a", attempt_id=attempt))
 
 
-async def test_every_kind_of_event_is_heard(direct: Way, at: Clock) -> None:
+async def test_every_kind_of_event_sets_last_heard(direct: Way, at: Clock) -> None:
     """A start, metrics, a row and an end each set `last_heard` to the time of their call."""
     events = [started("a", "A", 1), metrics({"loss": 1}), row("val"), started("a", "B", 2)]
     await _record(direct, declared())
@@ -70,7 +70,7 @@ async def test_every_kind_of_event_is_heard(direct: Way, at: Clock) -> None:
     assert await _heard(direct) == 9
 
 
-async def test_a_heartbeat_is_heard_and_changes_nothing(direct: Way, at: Clock) -> None:
+async def test_a_heartbeat_changes_only_last_heard(direct: Way, at: Clock) -> None:
     """A MetricsRecorded without metrics sets `last_heard`, but no revision or update_time."""
     await _record(direct, declared(), started("a", "A", 1))
     before = await _arm(direct)
@@ -91,7 +91,7 @@ async def test_heartbeats_close_together_are_one(direct: Way, at: Clock) -> None
         assert await _heard(direct) == heard
 
 
-async def test_repeated_events_are_heard(direct: Way, at: Clock) -> None:
+async def test_repeated_events_set_last_heard(direct: Way, at: Clock) -> None:
     """A row or a start that is sent again sets `last_heard`, and changes nothing else."""
     await _record(direct, declared(), started("a", "A", 1))
     await _record(direct, row("val"))
@@ -101,7 +101,7 @@ async def test_repeated_events_are_heard(direct: Way, at: Clock) -> None:
         assert await _heard(direct) == second
 
 
-async def test_what_is_refused_is_not_heard(direct: Way, at: Clock) -> None:
+async def test_a_rejected_event_does_not_change_last_heard(direct: Way, at: Clock) -> None:
     """An event of an old attempt is rejected and does not change `last_heard`."""
     await _record(direct, declared(), started("a", "A", 1))
     await _record(direct, started("a", "B", 2))
@@ -124,7 +124,7 @@ async def test_an_annotation_is_no_sign_of_life(direct: Way, at: Clock) -> None:
     assert await _heard(direct) == 0
 
 
-async def test_an_arm_that_has_ended_is_not_heard(direct: Way, at: Clock) -> None:
+async def test_a_heartbeat_after_the_end_does_not_change_last_heard(direct: Way, at: Clock) -> None:
     """A heartbeat for an arm that has ended does not change `last_heard`."""
     await _record(direct, declared(), arm("a", status=ARM_STATUS_COMPLETED))
     at(30)
@@ -132,7 +132,7 @@ async def test_an_arm_that_has_ended_is_not_heard(direct: Way, at: Clock) -> Non
     assert await _heard(direct) == 0
 
 
-async def test_the_time_is_kept(place: Place, at: Clock) -> None:
+async def test_last_heard_is_stored(place: Place, at: Clock) -> None:
     """`last_heard` is kept when the store is closed and opened again."""
     async with opened(place) as store:
         await _record(Direct(store, Limits()), declared(), started("a", "A", 1))

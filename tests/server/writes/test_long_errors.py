@@ -59,7 +59,7 @@ async def test_an_error_of_64_kib_is_kept_as_it_is(direct: Way) -> None:
     assert (await _arm(direct)).error == "e" * _LIMIT
 
 
-async def test_a_nul_becomes_a_sign_that_stores_can_hold(direct: Way) -> None:
+async def test_a_nul_character_is_replaced(direct: Way) -> None:
     """A NUL character in an error text is replaced by U+FFFD."""
     await _record(
         direct, declared(), arm(), _failed(error="a\0b", run_result=RunResult(error="\0"))

@@ -127,7 +127,7 @@ _TEST = EvalResult(name="test", metrics={"n": 1}, breakdowns={"k": _ONE, "m": _N
         ([EvalResult(name="v", step=1)], {"eval_breakdowns": {"k": _TWO}}, "eval_breakdowns"),
     ],
 )
-def test_what_repeats_the_primary_eval(
+def test_eval_metrics_must_equal_those_of_the_primary_eval(
     rows: list[EvalResult], given: dict[str, Any], field: str
 ) -> None:
     """An arm with evals is rejected if its eval_metrics differ from those of its primary eval.

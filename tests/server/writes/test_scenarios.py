@@ -204,7 +204,7 @@ async def test_an_import_repeated_after_a_late_eval(sweep: _Sweep) -> None:
     assert [found.name for found in (await sweep.arm()).evals] == ["test", "late", "later"]
 
 
-async def test_a_batch_that_mixes_good_and_refused_events(sweep: _Sweep) -> None:
+async def test_a_batch_with_valid_and_invalid_events(sweep: _Sweep) -> None:
     """Of a batch, invalid events are rejected. The others are recorded in order, each once."""
     await sweep.record(declared(), started("a", "B", 2))
     sender = sweep.sender("w")
@@ -236,7 +236,7 @@ async def test_a_batch_that_mixes_good_and_refused_events(sweep: _Sweep) -> None
     assert (found.revision, sender.delivered) == (2, 8)
 
 
-async def test_an_event_that_waits_holds_back_only_what_is_behind_it(sweep: _Sweep) -> None:
+async def test_a_batch_waits_until_its_arm_exists(sweep: _Sweep) -> None:
     """A batch waits until its arm exists. Then all its events but the invalid one are recorded."""
     await sweep.record(declared())
     sender = sweep.sender("w")

@@ -35,7 +35,7 @@ async def _eval(way: Way) -> EvalResponse:
     return response
 
 
-async def test_a_row_keeps_what_a_later_schema_says(direct: Way) -> None:
+async def test_unknown_fields_of_a_row_are_stored(direct: Way) -> None:
     """An unknown field of an eval row is stored and returned with the row."""
     event = row("val")
     event.eval_recorded.eval_result.MergeFromString(_unknown(10))
@@ -54,7 +54,7 @@ async def test_unknown_fields_count_for_the_size_of_a_row(direct: Way) -> None:
     assert raised.value.reason == "LIMIT_EXCEEDED"
 
 
-async def test_a_time_is_a_time_and_nothing_more(direct: Way) -> None:
+async def test_unknown_fields_of_a_time_are_not_stored(direct: Way) -> None:
     """Unknown fields of an event's time are not stored with its row."""
     event = row("val")
     event.event_time.seconds = 5
@@ -65,7 +65,7 @@ async def test_a_time_is_a_time_and_nothing_more(direct: Way) -> None:
     assert response.ByteSize() < 100
 
 
-async def test_the_time_of_a_whole_arm_s_row_is_a_time_and_nothing_more(direct: Way) -> None:
+async def test_unknown_fields_of_the_time_of_a_row_are_not_stored(direct: Way) -> None:
     """Unknown fields of a row's own event_time are not stored. An invalid time is rejected."""
     said = EvalResult(name="val")
     said.event_time.seconds = 5

@@ -73,7 +73,7 @@ def test_the_answering_row_is_compared() -> None:
     assert metric.flags == ("steps_differ",)
 
 
-def test_what_is_missing_or_nan_is_named() -> None:
+def test_arms_without_a_number_are_listed() -> None:
     """Arms without a number or with NaN are listed, and are left out of the mean."""
     left = group(*seeds(0.5, math.nan).arms, arm("none"))
     (metric,) = compare(left, seeds(0.25)).metrics
@@ -154,7 +154,7 @@ def test_groups_of_mixed_configs_are_flagged() -> None:
     assert found.flags == ("configs_differ",)
 
 
-def test_sides_say_who_counts() -> None:
+def test_each_side_names_its_arms() -> None:
     """Each side of a comparison names its arms and those left out, with their statuses."""
     running = ArmResult("a", RunConfig("a"), "running")
     side = Members("g", is_group=True, arms=[running], left_out={"b": "failed"})

@@ -87,7 +87,7 @@ def test_an_arm_is_written_as_it_reads() -> None:
     )
 
 
-def test_a_read_arm_goes_on_mirroring() -> None:
+def test_mirrored_fields_of_a_read_arm_follow_its_rows() -> None:
     """The mirrored fields of a read arm follow changes of its rows."""
     arm = json_form.arm_from_json(json_form.to_json(json_form.arm_from_json(_ARM)))
     arm.evals[1].metrics["acc"] = 0.75
@@ -147,7 +147,7 @@ def test_the_other_forms() -> None:
         ({**_ARM, "create_time": "soon"}, "arm: Invalid isoformat string: 'soon'"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(given: Any, message: str) -> None:
+def test_the_error_names_the_wrong_key(given: Any, message: str) -> None:
     """An object that is not a valid arm raises a ValueError that names the key."""
     with pytest.raises(ValueError, match=message):
         json_form.arm_from_json(given)

@@ -122,7 +122,7 @@ def test_the_halves_of_a_call(events: list[Event], halves: list[list[str]] | Non
         (error_for("NAME_INVALID", "it has too many bytes"), False),
     ],
 )
-def test_which_refusals_are_about_the_size(error: PodiumError, *, is_size: bool) -> None:
+def test_which_errors_are_about_the_size_of_a_call(error: PodiumError, *, is_size: bool) -> None:
     """`is_too_large` is true for an error about the size of a whole call.
 
     It is false for an error about single events, or with another reason.

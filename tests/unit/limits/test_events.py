@@ -249,7 +249,7 @@ def test_every_field_has_its_limit(
         assert _refusal(event, Limits()) is None
 
 
-def test_what_has_no_kind() -> None:
+def test_an_event_without_a_kind() -> None:
     """An event without a kind is rejected.
 
     An event that only skips a sequence number is accepted.

@@ -113,7 +113,9 @@ def test_eval_seconds_that_nobody_recorded_are_none() -> None:
     [copy.copy, copy.deepcopy, lambda arm: pickle.loads(pickle.dumps(arm))],  # noqa: S301 - our own
     ids=["copy", "deepcopy", "pickle"],
 )
-def test_copies_are_equal_and_go_on_mirroring(copied: Callable[[ArmResult], ArmResult]) -> None:
+def test_copies_are_equal_and_mirror_their_own_rows(
+    copied: Callable[[ArmResult], ArmResult],
+) -> None:
     """A copy equals the original, even with NaN, and mirrors its own rows.
 
     It has the output-only fields, too.
@@ -128,7 +130,7 @@ def test_copies_are_equal_and_go_on_mirroring(copied: Callable[[ArmResult], ArmR
     assert twin != arm
 
 
-def test_comparison_takes_nan_for_nan_and_leaves_out_what_a_server_sets() -> None:
+def test_arms_with_equal_fields_are_equal() -> None:
     """Arms with equal fields are equal, even if a metric is NaN or a server set a revision."""
     one = _arm(metrics={"loss": float("nan")}, evals=[_row("t", float("nan"))])
     other = _arm(metrics={"loss": float("nan")}, evals=[_row("t", float("nan"))])
@@ -174,7 +176,7 @@ def test_results_can_be_changed_and_not_hashed() -> None:
         hash(arm)
 
 
-def test_repr_says_what_was_given() -> None:
+def test_the_repr_shows_the_fields_that_are_set() -> None:
     """The repr shows the fields that are set, and mirrored fields."""
     text = repr(_arm(evals=[EvalResult("t", metrics={"acc": 0.5})]))
     assert "eval_seconds" not in repr(EvalResult("t"))

@@ -303,7 +303,7 @@ def test_containers_are_copied() -> None:
     assert (arm.metrics, len(arm.evals)) == ({"loss": 0.5}, 1)
 
 
-def test_one_text_is_no_list_of_tags() -> None:
+def test_a_string_is_not_a_list_of_tags() -> None:
     """Tags must be a list of strings. A single string or bytes is rejected."""
     with pytest.raises(TypeError, match="tags must be a list of strings, not str"):
         EvalResult("t", tags="test")  # type: ignore[arg-type]

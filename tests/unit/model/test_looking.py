@@ -175,7 +175,7 @@ def test_a_column_that_does_not_exist() -> None:
         matrix["a", "loss"]  # type: ignore[index]
 
 
-def test_frozen_results_keep_their_meaning() -> None:
+def test_curves_and_comparisons_are_compared_by_value() -> None:
     """Curves and comparisons are compared by value."""
     curves, same = (curves_of([_arm("a", 1)], "val.acc") for _ in range(2))
     assert isinstance(curves, Curves)

@@ -39,7 +39,7 @@ _EVAL_RESULT: list[tuple[str, object]] = [
 @pytest.mark.parametrize(
     ("kind", "expected"), [(ArmResult, _ARM_RESULT), (EvalResult, _EVAL_RESULT)]
 )
-def test_constructors_are_the_reference_s(kind: type, expected: list[tuple[str, object]]) -> None:
+def test_the_signatures_of_constructors(kind: type, expected: list[tuple[str, object]]) -> None:
     """The parameters of the constructors have exactly these names, order and defaults."""
     factories = {
         f.name: f.default_factory for f in fields(kind) if f.default_factory is not MISSING
@@ -52,7 +52,7 @@ def test_constructors_are_the_reference_s(kind: type, expected: list[tuple[str, 
     assert {p.kind for p in parameters} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
-def test_questions_are_the_reference_s() -> None:
+def test_the_signatures_of_eval_and_score() -> None:
     """The methods are `eval(name, *, step=None)` and `score(metric)`."""
     assert list(inspect.signature(ArmResult.eval).parameters) == ["self", "name", "step"]
     step = inspect.signature(ArmResult.eval).parameters["step"]

@@ -216,7 +216,7 @@ def test_files(tmp_path: Path, name: str, begins: bytes) -> None:
     assert contents.pop().startswith(begins)
 
 
-def test_what_cannot_be_drawn(tmp_path: Path) -> None:
+def test_other_file_formats_and_curves_without_values(tmp_path: Path) -> None:
     """Other file formats and curves without values are rejected, and no file is written."""
     with pytest.raises(ValueError, match=r"a picture is a .png, .svg or .pdf file, not 'a.jpg'"):
         plots.save_curves(grouped(1), tmp_path / "a.jpg")

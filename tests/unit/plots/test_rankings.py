@@ -63,7 +63,7 @@ def test_arms_are_dots() -> None:
     assert not [text for text in shown if "interval" in text]
 
 
-def test_what_is_not_drawn_is_said() -> None:
+def test_notes_name_what_is_not_drawn() -> None:
     """Notes name entries with NaN, infinity or no score, and count the arms left out."""
     arms = [
         arm("a", 0.5),
@@ -182,7 +182,7 @@ def test_curves_are_no_ranking() -> None:
         plots.ranking_figure(curves)
 
 
-def test_files_and_refusals(tmp_path: Path) -> None:
+def test_saving_a_ranking(tmp_path: Path) -> None:
     """A ranking is saved as a PNG file. Without a finite score, or as .txt, it is rejected."""
     plots.save_ranking(rank(seeds(1), "test.acc"), tmp_path / "a.png", title="")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

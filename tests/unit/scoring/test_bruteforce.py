@@ -45,7 +45,7 @@ def test_functions_and_arm_result_agree_with_the_naive_rules(count: int) -> None
             assert repr(value) == repr(answer.value if answer else None), (arm, metric)
 
 
-def test_random_arms_are_worth_asking() -> None:
+def test_random_arms_get_each_kind_of_answer() -> None:
     """Each kind of answer occurs often among random arms, and so do rejected arms."""
     rng = Random(1)  # noqa: S311 - the same arms every time
     seen: Counter[str] = Counter()

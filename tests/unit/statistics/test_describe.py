@@ -39,7 +39,7 @@ def test_three_seeds_by_hand() -> None:
         ([-math.inf, 0.0, math.inf], Description(3, min=-math.inf, max=math.inf)),
     ],
 )
-def test_what_few_or_odd_numbers_determine(values: list[float], expected: Description) -> None:
+def test_statistics_of_few_or_equal_numbers(values: list[float], expected: Description) -> None:
     """The deviation of equal numbers is 0. One number, or infinities, have none."""
     assert describe(values) == expected
 

@@ -46,7 +46,7 @@ def _first_sentence(reason: str) -> str:
 
 
 @each(("error_class", "parent"), BUILTIN_PARENTS)
-def test_errors_are_also_what_python_calls_them(
+def test_errors_are_also_builtin_errors(
     error_class: type[errors.PodiumError], parent: type[Exception]
 ) -> None:
     """An error can be caught as a PodiumError and as the built-in error of the same meaning."""

@@ -124,7 +124,7 @@ def test_a_refusal_of_a_later_version_is_permanent() -> None:
     ]
 
 
-def test_details_of_others_are_not_ours() -> None:
+def test_details_of_another_domain_are_ignored() -> None:
     """The ErrorInfo of another domain, such as a proxy's, sets no reason and no metadata."""
     status = status_pb2.Status(message="from the details")
     status.details.add().Pack(

@@ -148,7 +148,7 @@ def test_what_an_arm_mirrors_is_not_sent() -> None:
     assert not message.HasField("eval_seconds")
 
 
-def test_a_read_arm_goes_on_mirroring() -> None:
+def test_mirrored_fields_of_a_read_arm_follow_its_rows() -> None:
     """The mirrored fields of a read arm follow rows that are added later."""
     row = eval_result_pb2.EvalResult(name="val", step=1, metrics={"acc": math.nan})
     message = arm_result_pb2.ArmResult(
