@@ -74,7 +74,7 @@ class RefusedEvent:
     index: int
     """The index of the event in the call, from 0."""
     reason: str
-    """The reason, such as `STALE_ATTEMPT`. A newer server may send one that REASONS lacks."""
+    """The reason, such as `STALE_ATTEMPT`. A newer server may send a reason unknown to REASONS."""
     permanent: bool
     """True if the event will never be accepted unchanged, False if it can be accepted later."""
     message: str
@@ -135,7 +135,7 @@ class FailedPreconditionError(PodiumError):
 
 
 class AbortedError(PodiumError):
-    """Data that the call needs changed during the call. Retry the call."""
+    """Some data changed during the call, so the call could not be completed. Retry the call."""
 
     code = "ABORTED"
 

@@ -20,7 +20,7 @@ _LOG = "sender.log"
 _FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE")
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS, _WAIT_SECONDS = 60.0, 10.0
-"""The most seconds that a sender's start may take, and that an ending process waits for it."""
+"""The most seconds that a sender's start may take, and the most that an ending process waits."""
 _TIMES_LONGER = 4
 """The least pause after a start of a sender, as a multiple of the time that the start took."""
 _STALE_SECONDS = 5.0

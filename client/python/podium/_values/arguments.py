@@ -43,7 +43,7 @@ ConfigFilters: TypeAlias = Mapping[
 """Conditions on a run_config: the expected value, or the range of numbers, by path."""
 
 StepLike: TypeAlias = SupportsIndex | float
-"""An integer of any library, or an integral float."""
+"""An integer of any library, or a float without a fraction."""
 
 
 class _StringContainer(Protocol):
