@@ -3,7 +3,7 @@
     python -m tests.conformance.planted [LANGUAGE ...]
 
 `planted.toml` lists defects of each language, in its pure code and in the code that calls the
-server. A defect is a text that occurs once in a file, and the text that replaces it. Each defect
+server. A defect is a string that occurs once in a file, and the string that replaces it. A defect
 names the cells of the table that must fail. No other cell may fail. The file is changed in place
 and restored afterwards. Each defect needs a new build, so this is not a part of `make check`.
 """

@@ -148,7 +148,7 @@ def test_scatter_of_numbers_close_together(server: Server, browser: Browser) -> 
 
 
 def test_scatter_of_texts(server: Server, browser: Browser) -> None:
-    """If values are texts, the table has a row for each, and `not set` for arms without a value."""
+    """If values are strings, the table has a row for each. Arms without a value are `not set`."""
     with podium.Client(server.address) as client:
         experiment = client.experiment("texts")
         experiment.declare(success_metric="m")

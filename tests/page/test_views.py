@@ -220,7 +220,7 @@ def test_arm(sweep: Server, browser: Browser) -> None:
 
 
 def test_what_does_not_exist(sweep: Server, browser: Browser) -> None:
-    """For an unknown experiment, arm or metric, the page is not empty: a text says so."""
+    """For an unknown experiment or arm, the page says so. An unknown metric has no means."""
     browser.ignore("404")
     browser.open(sweep.url, experiment="nothing")
     browser.sees("There is no such experiment or arm")

@@ -163,7 +163,7 @@ def test_a_moment_of_today_is_shown_as_its_time(moment: str, shown: str) -> None
 def test_the_title_of_a_live_table() -> None:
     """The title of a live table counts the arms that are below the screen.
 
-    If the server has not answered for more than 12 seconds, a text says so.
+    If the server has not answered for more than 12 seconds, a line says so.
     """
     arms = dict.fromkeys(map(str, range(5)))
     state: Any = SimpleNamespace(revision=7, arms=arms, experiment=podium.Experiment("x" * 99))
@@ -194,7 +194,7 @@ def test_a_table_that_is_one_character_too_wide() -> None:
 
 
 def test_tabs_become_spaces(capsys: pytest.CaptureFixture[str]) -> None:
-    """Tabs in a text become spaces, and are not shown as control characters."""
+    """Tabs in a string become spaces, and are not shown as control characters."""
     Console(as_json=False).fields([("error", "a\tb\n\tc")])
     assert capsys.readouterr().out == f"  error  a       b\n{'':17}c\n"
 

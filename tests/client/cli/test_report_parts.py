@@ -65,7 +65,7 @@ def test_the_heading_of_a_report() -> None:
 def test_pictures_of_a_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A report draws its ranking if pictures are wanted and an arm has a score.
 
-    Without matplotlib, a text says that there is no picture.
+    Without matplotlib, a sentence says that there is no picture.
     """
 
     def save(_found: object, path: Path) -> None:

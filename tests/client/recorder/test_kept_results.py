@@ -191,7 +191,7 @@ def test_a_wrong_result_of_a_run() -> None:
     ],
 )
 def test_how_an_arm_ends(given: Any, expected: str, kinds: str, *, has_error: bool) -> None:
-    """A misspelled status is corrected, and any other unknown text becomes `failed`.
+    """A misspelled status is corrected, and any other unknown string becomes `failed`.
 
     A failed arm is in no ranking. Without a status, an arm is failed if it has an error, and
     completed otherwise.

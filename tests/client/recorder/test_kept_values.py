@@ -13,7 +13,7 @@ _MOST = 10_000
 
 
 class _Wrong:
-    """An object that cannot be converted to text."""
+    """An object that cannot be converted to a string."""
 
     def __repr__(self) -> str:
         raise ValueError("it has no repr")
@@ -104,7 +104,7 @@ def test_what_is_kept(keep: Any, given: Any, expected: Any, kinds: str) -> None:
 def test_long_texts() -> None:
     """A name that is too long keeps its beginning, and stays different from other such names.
 
-    A text that is too long keeps its beginning and its end.
+    A string that is too long keeps its beginning and its end.
     """
     names = []
     for end in "ab":
@@ -155,7 +155,7 @@ def test_what_a_warning_shows() -> None:
 def test_which_values_are_kept(given: Any, expected: Any, kinds: str) -> None:
     """The valid values of a mapping are kept, even nested ones.
 
-    If two keys become the same text, the second value is left out.
+    If two keys become the same string, the second value is left out.
     """
     problems = Problems()
     found = kept.value_map(given, "field", problems, 100_000)

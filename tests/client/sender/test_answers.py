@@ -115,7 +115,7 @@ async def test_fields_that_an_experiment_keeps(tmp_path: Path, stored: Experimen
 async def test_an_attempt_that_was_replaced(
     tmp_path: Path, host: str | None, quiet_seconds: float, *, is_told: bool
 ) -> None:
-    """A sender warns the user if a replaced attempt was heard of lately and ran on another host."""
+    """A sender warns the user if the replaced attempt recently ran on another host."""
     folder = dead_stream(new_outbox(tmp_path), "x", started("a", "new", 2))
     stream = Stream(folder, 600.0)
     client: Any = _Client({"replaced_attempts": (ReplacedAttempt("old", quiet_seconds, host),)})

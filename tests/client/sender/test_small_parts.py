@@ -75,7 +75,7 @@ class _Client:
 
 
 async def test_the_text_of_a_kept_field_has_the_values_of_its_declaration() -> None:
-    """Of several declarations in a call, the text quotes the one that gave the value."""
+    """Of several declarations in a call, the message quotes the one that gave the value."""
     declared = [
         events.experiment_declared(hypothesis="first"),
         events.experiment_declared(
@@ -96,7 +96,7 @@ async def test_the_text_of_a_kept_field_has_the_values_of_its_declaration() -> N
 
 
 async def test_the_text_of_a_kept_field_without_the_stored_value() -> None:
-    """If the experiment cannot be read, the text has only the given value, which is cut."""
+    """If the experiment cannot be read, the message has only the given value, shortened."""
     client: Any = _Client(_Experiment())
     declared = [events.experiment_declared(parent="p" * 999)]
     [text] = await kept_fields_texts(client, "x", declared, [KeptField("parent")])
@@ -126,7 +126,7 @@ def test_which_replaced_attempts_are_reported(
 
 
 def test_a_replaced_attempt_is_named_with_its_own_arm() -> None:
-    """Of several starts in a call, the text names the one that replaced the attempt."""
+    """Of several starts in a call, the message names the one that replaced the attempt."""
     attempt = ReplacedAttempt("A", 3.4, "node7", event_index=1)
     [text] = replaced_attempts_texts([started("a", "B", 2), started("b", "B", 2)], [attempt])
     assert text.startswith("arm 'b': attempt 'A' on host 'node7' was running")

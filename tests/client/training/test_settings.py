@@ -75,7 +75,7 @@ def test_plain_values() -> None:
     ],
 )
 def test_objects_with_a_text(given: object, expected: object) -> None:
-    """An object becomes its text, so that two different settings of one class remain different.
+    """An object becomes a string, so two different settings of one class remain different.
 
     A large array, and an object whose text has a memory address, become the name of their class.
     """
@@ -93,7 +93,7 @@ def test_what_is_too_deep_or_too_long_is_shortened() -> None:
 
 
 def test_integers_that_are_too_large_for_the_protocol() -> None:
-    """An integer that does not fit into 64 bits becomes text, and raises no error."""
+    """An integer that does not fit into 64 bits becomes a string, and raises no error."""
     assert plain([2**63 - 1, 2**63, -(2**63)]) == [2**63 - 1, str(2**63), -(2**63)]
 
 
@@ -105,7 +105,7 @@ def test_integers_that_are_too_large_for_the_protocol() -> None:
     ],
 )
 def test_seeds(given: object, seed: int | None) -> None:
-    """A seed may be the text of an integer. A value that is not a 64-bit integer becomes None."""
+    """A seed may be an integer in a string. A value that is not a 64-bit integer becomes None."""
     assert seed_of(given) == seed
 
 

@@ -47,7 +47,7 @@ async def test_a_call_sent_again_after_a_kill_is_durable() -> None:
     assert await _acknowledged_again() == "there"
 
 
-async def test_the_log_of_a_killed_server_is_made_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_make_log_durable_a_call_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without `make_log_durable`, a call that was written but not synced is answered and lost."""
     monkeypatch.setattr(store, "make_log_durable", lambda _path: None)
 
