@@ -9,7 +9,7 @@ __all__ = ["Lazy"]
 class Lazy:
     """A module that takes long to import, so it is imported when a test first uses it.
 
-    Otherwise, each worker of pytest would import it, because each worker imports all test files.
+    Otherwise, each pytest worker would import it, because each worker imports all test files.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Starts processes of Podium in about 10 ms: forks them from a process that has loaded Podium.
+"""Starts Podium processes in about 10 ms: forks them from a process that has loaded Podium.
 
 Loading gRPC starts no thread, so a process that has only loaded gRPC can fork. Once started, forked
 processes are like others: tests read their output, send them signals and kill them.

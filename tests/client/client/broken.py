@@ -15,7 +15,7 @@ __all__ = ["Answer", "closed_port", "grpc_server", "hanging_up", "tcp_server"]
 _PREFACE_BYTES, _FRAME_HEADER_BYTES = 24, 9
 _HEADERS = 1
 _SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""An empty SETTINGS frame of HTTP/2."""
+"""An empty HTTP/2 SETTINGS frame."""
 Answer = Callable[[bytes, grpc.ServicerContext], bytes | Iterator[bytes]]
 """Answers a request with a response, both in bytes. A streaming call can have several responses."""
 _STREAMS = {

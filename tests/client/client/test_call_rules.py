@@ -82,7 +82,7 @@ def test_a_call_that_the_client_cancelled() -> None:
 
 
 def test_a_watch_goes_on_with_a_replaced_token(tmp_path: Path) -> None:
-    """A watch goes on after a TOKEN_INVALID error only if the token file now has another token."""
+    """A watch continues after TOKEN_INVALID only if the token file now has another token."""
     file = tmp_path / "token"
     file.write_text(new_token().text)
     connection: Any = podium.Client("localhost:1", token=file)._connection
@@ -222,7 +222,7 @@ async def test_a_stream_whose_token_is_replaced_meanwhile(
 ) -> None:
     """A stream fails with UnavailableError if its invalid token was replaced during the call.
 
-    A watch goes on after this error, because its next call sends the new token.
+    A watch continues after this error, because its next call sends the new token.
     """
     file = tmp_path / "token"
     file.write_text(new_token().text)

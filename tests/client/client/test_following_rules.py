@@ -205,7 +205,7 @@ def test_a_watch_is_stopped_from_another_thread() -> None:
 class _Connection:
     """Sends messages at once, and further messages or an error after `goes_on` is set.
 
-    Without an error, the call goes on until the client ends it.
+    Without an error, the call continues until the client ends it.
     """
 
     def __init__(

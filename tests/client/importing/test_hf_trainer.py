@@ -187,7 +187,7 @@ def test_an_evaluation_of_the_test_set_is_an_eval(tmp_path: Path) -> None:
 
 
 def test_rewards_of_trl_are_metrics_with_their_names(tmp_path: Path) -> None:
-    """Metrics of TRL with a slash, such as `rewards/margins`, keep their names.
+    """TRL metrics with a slash, such as `rewards/margins`, keep their names.
 
     That applies to metrics of training and of evals.
     """

@@ -43,7 +43,7 @@ def _result(steps: Generator[Any, None, Any]) -> Any:
     ],
 )
 def test_a_status_of_mlflow(status: str, found: str) -> None:
-    """A status of MLflow is read from its name, or from the number that older files have."""
+    """An MLflow status is read from its name, or from the number that older files have."""
     assert mlflow._STATUSES[status] == found
 
 

@@ -1,4 +1,4 @@
-"""Tests of the callback for transformers with the trainers of TRL."""
+"""Tests of the callback for transformers with the TRL trainers."""
 
 import subprocess
 from collections.abc import Callable

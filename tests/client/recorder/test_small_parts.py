@@ -60,7 +60,7 @@ def test_an_error_of_the_arguments_lasts() -> None:
 def test_the_rank_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], rank: Rank | None
 ) -> None:
-    """RANK precedes SLURM_PROCID, because torchrun starts several ranks in one task of Slurm."""
+    """RANK precedes SLURM_PROCID, because torchrun starts several ranks in one Slurm task."""
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     assert process_rank() == rank
@@ -154,7 +154,7 @@ def test_the_start_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         monkeypatch.setenv(name, f" secrets/{name}\n")
     monkeypatch.setenv("PYTHONPATH", "libs:/libs")
     launch_sender.start_sender(tmp_path)
-    # With -P, modules in the working folder cannot hide those of Python.
+    # With -P, modules in the working folder cannot hide standard modules.
     module = ["-P", "-m", "podium._sender.detached", str(tmp_path)]
     assert given["command"] == [sys.executable, *module]
     here = Path.cwd()

@@ -125,7 +125,7 @@ def test_a_sender_that_delivers(
 def test_an_error_in_the_thread() -> None:
     """If an action of the upkeep thread fails, the error is reported, and the call returns None.
 
-    The thread goes on with later actions and with its regular work.
+    The thread continues with later actions and with its regular work.
     """
     told: list[str] = []
     worked = threading.Event()

@@ -126,7 +126,7 @@ async def test_an_attempt_that_was_replaced(
 
 
 async def test_notices_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If notices cannot be stored on a full disk, the delivery goes on and sends nothing twice."""
+    """If notices cannot be stored on a full disk, delivery continues and sends nothing twice."""
     stream = Stream(dead_stream(new_outbox(tmp_path), "x", started("a", "new", 2)), 600.0)
 
     def fail(*_arguments: object) -> None:

@@ -245,7 +245,7 @@ def test_a_trial_that_ends_its_run(
 
 
 def test_a_trial_whose_state_is_not_known(recorder: Any) -> None:
-    """If the study of a trial cannot be read, the state of the trial is empty and the run goes on.
+    """If the study of a trial cannot be read, the trial's state is empty, and the run continues.
 
     The error TrialPruned still ends the run as pruned.
     """

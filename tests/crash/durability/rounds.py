@@ -125,7 +125,7 @@ def _eval(arm: str, row: EvalResult) -> Event:
 
 
 def _row(name: str, step: int, random: Random) -> EvalResult:
-    """Returns a row. Some rows are larger than a page of SQLite, so they take several pages."""
+    """Returns a row. Some rows are larger than a SQLite page, so they take several pages."""
     row = EvalResult(name=name, step=step, metrics={"pass_rate": random.random()})
     if random.random() < 0.15:
         row.breakdowns["text"].string_value = "x" * random.randint(100, 9_000)

@@ -1,7 +1,7 @@
 """The rules by which defects are planted in Python code.
 
 A rule looks at one node of a syntax tree and returns the defects it can plant there, each as the
-text that replaces the node. No rule names code of Podium, so renaming does not affect them.
+text that replaces the node. No rule names Podium code, so renaming does not affect them.
 """
 
 import ast

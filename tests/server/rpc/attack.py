@@ -1,4 +1,4 @@
-"""Connections that break the rules of HTTP/2, for attacks on a server on this machine.
+"""Connections that break HTTP/2 rules, for attacks on a server on this machine.
 
 Each attack is bounded in count and time. An attacker reads only what its test asks it to read.
 """
@@ -258,7 +258,7 @@ def wait_until(is_so: Callable[[], object], seconds: float = _WAIT_SECONDS) -> N
 
 
 def raw_frame(kind: int, stream: int, payload: bytes, flags: int = 0) -> bytes:
-    """Returns a frame of HTTP/2."""
+    """Returns an HTTP/2 frame."""
     head = len(payload).to_bytes(3, "big") + bytes((kind, flags)) + struct.pack(">I", stream)
     return head + payload
 

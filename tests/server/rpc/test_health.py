@@ -111,7 +111,7 @@ async def test_health_while_there_are_too_many_watches(tmp_path: Path) -> None:
         client = await stack.enter_async_context(podium.AsyncClient(address))
         await client.experiment("x").declare()
         await anext(aiter(client.experiment("x").watch()))
-        open_watches = []  # older versions of grpcio cancel a call that nothing refers to
+        open_watches = []  # older grpcio versions cancel a call that nothing refers to
         for _ in range(3):
             options = [("grpc.use_local_subchannel_pool", 1)]
             channel = grpc.aio.insecure_channel(address, options)

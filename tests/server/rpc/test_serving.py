@@ -183,7 +183,7 @@ async def test_only_senders_report_a_lag(served: _Served) -> None:
 
 
 async def test_a_front_that_cannot_start_again_ends_the_process() -> None:
-    """A front of grpcio that has ended and cannot listen again calls `on_failed`."""
+    """A grpcio front that has ended and cannot listen again calls `on_failed`."""
     failed: list[bool] = []
     front: Any = GrpcioFront(
         {},

@@ -24,7 +24,7 @@ def _own_logs() -> Iterator[None]:
 
 
 def _log_errors() -> None:
-    """Logs gRPC's error about a response that cannot be sent, and another error of gRPC."""
+    """Logs gRPC's error about a response that cannot be sent, and another gRPC error."""
     log = logging.getLogger("grpc._cython.cygrpc")
     failed = grpc.aio.InternalError('Failed "execute_batch"')
     log.error("raised in core by servicer method [%s]", "/x/Eval", exc_info=failed)
@@ -35,7 +35,7 @@ def _log_errors() -> None:
 def test_the_error_about_a_disconnected_client_is_not_logged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The error of gRPC about a disconnected client is not logged. Its other errors are."""
+    """The gRPC error about a disconnected client is not logged. Other gRPC errors are."""
     set_up_logs("text", "info")
     _log_errors()
     [line] = capsys.readouterr().err.splitlines()

@@ -1,4 +1,4 @@
-"""Tests of failures of SQLite: which error each caller gets, and whether the store stops."""
+"""Tests of SQLite failures: which error each caller gets, and whether the store stops."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

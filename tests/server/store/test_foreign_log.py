@@ -45,13 +45,13 @@ def test_the_log_of_a_killed_server_is_written_again(
     class Noted(apsw.VFSFile):
         """A file that adds its writes and syncs to `written`."""
 
-        def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - a name of SQLite
+        def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - a SQLite name
             """Adds the size of the data to `written`, and writes the data."""
             assert sum(size for _, size in written) == offset
             written.append(("write", len(data)))
             super().xWrite(data, offset)
 
-        def xSync(self, flags: int) -> None:  # noqa: N802 - a name of SQLite
+        def xSync(self, flags: int) -> None:  # noqa: N802 - a SQLite name
             """Adds a sync to `written`, and syncs."""
             written.append(("sync", 0))
             super().xSync(flags)

@@ -32,14 +32,14 @@ def place(tmp_path: Path) -> SqlitePlace:
 
 @each("version", ["3.7.0", "3.40.1", "3.50.99", "3.51.2", "3.51.2.7"])
 def test_unsafe_versions_are_refused(version: str) -> None:
-    """A version of SQLite that can lose commits is rejected. The error names a safe version."""
+    """A SQLite version that can lose commits is rejected. The error names a safe version."""
     with pytest.raises(StoreError, match=r"3\.51\.3"):
         check_version(version)
 
 
 @each("version", ["3.51.3", "3.51.10", "3.54.0", "4.0.0"])
 def test_safe_versions_are_accepted(version: str) -> None:
-    """Safe versions of SQLite are accepted. Their parts are compared as numbers, not as text."""
+    """Safe SQLite versions are accepted. Their parts are compared as numbers, not as text."""
     check_version(version)
 
 

@@ -69,7 +69,7 @@ class NetworkHistory(History):
         seed: The seed of the random calls and cuts.
         watches: The number of watches.
         patience: The seconds after which a missing marker is a violation.
-        cuts: The history goes on until each watch was cut off this often.
+        cuts: The history continues until each watch was cut off this often.
     """
 
     def __init__(

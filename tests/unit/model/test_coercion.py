@@ -20,7 +20,7 @@ from tests.each import each
 
 
 class _Tensor:
-    """Resembles a scalar of PyTorch or NumPy: `tolist()` returns the plain number."""
+    """Resembles a PyTorch or NumPy scalar: `tolist()` returns the plain number."""
 
     def __init__(self, plain: Any) -> None:
         self.plain = plain
