@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from podium._outbox import IDLE, THROTTLED, UNREACHABLE, SenderLock, SenderState
-from podium._recorder import last_words, launch_sender
+from podium._recorder import last_words, launch_sender, stream_order
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.disk_errors import is_lasting
 from podium._recorder.problems import Problems, Target
@@ -293,3 +293,19 @@ def test_a_warning_names_at_most_200_problems(caplog: pytest.LogCaptureFixture) 
     RecorderWarnings(is_strict=False).report("log", Target("x", "a"), problems)
     assert caplog.text.count("text ") == 200
     assert "text 199; and 3 more" in caplog.text
+
+
+def test_recorders_of_one_experiment_share_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorders share an order only with the same process, outbox, server and experiment."""
+    monkeypatch.setattr(stream_order, "_orders", {})
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    places = [("a", "/outbox", "host:1"), ("b", "/outbox", "host:1"), ("a", "/other", "host:1")]
+    settings: list[Any] = [
+        SimpleNamespace(experiment=name, root=Path(root), address=address)
+        for name, root, address in [*places, ("a", "/outbox", "host:2")]
+    ]
+    orders = [stream_order.stream_order(each) for each in settings]
+    assert [stream_order.stream_order(each) for each in settings] == orders
+    monkeypatch.setattr("os.getpid", lambda: 2)
+    orders += [stream_order.stream_order(each) for each in settings]
+    assert len({id(order) for order in orders}) == 8

@@ -7,6 +7,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -159,6 +160,18 @@ async def test_refusals_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         await log.note(AuditedCall(_DELETE, "p"), "UNAUTHENTICATED", "TOKEN_INVALID")
     await asyncio.to_thread(log.close)
     assert len((tmp_path / "log").read_text().splitlines()) == 100
+
+
+@pytest.mark.parametrize("folder", [".", "missing"])
+def test_the_files_of_others_keep_their_modes(tmp_path: Path, folder: str) -> None:
+    """Only the log is private: afterwards, the process makes files with the modes of its umask."""
+    before = os.umask(0o027)
+    try:
+        with suppress(AuditError):
+            Audit(tmp_path / folder / "log").close()
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
 
 
 def test_a_log_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:

@@ -19,34 +19,16 @@ from podium._wire.status import from_rpc_error
 from podium.v1.results_service_pb2 import WatchRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api import quotas
-from podium_server.api.quotas import Quotas, Usage
+from podium_server.api.quotas import Quotas
 from podium_server.serve import tokens
 from podium_server.store.tokens import Role, TokenRow
 
 from tests.each import each
+from tests.server.access.conftest import Clock
 from tests.server.access.serving import serving
 from tests.stores import store_url
 
 pytest.importorskip("connectrpc")
-
-
-class Clock:
-    """A clock that stands still unless a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Returns the time in seconds."""
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Replaces the clock of all rate limits by one that the test moves."""
-    clock = Clock()
-    monkeypatch.setattr(quotas, "_clock", clock)
-    return clock
 
 
 class Served(NamedTuple):
@@ -342,46 +324,3 @@ def _fail_over_http(url: str, token: str) -> None:
         connection.request("POST", f"/podium.v1.{method}", body, headers)
         assert connection.getresponse().status == status
         connection.close()
-
-
-async def test_a_watch_is_a_call_until_it_watches() -> None:
-    """While a watch runs, it counts for the limit of watches, not for the limit of calls.
-
-    A watch that is rejected does not keep a place.
-    """
-    usage = Usage(TokenLimits(calls=1, watches=1), "t")
-    for _ in range(3):
-        usage.enter()
-        with pytest.raises(podium.ResourceExhaustedError, match="1 calls at a time"):
-            usage.enter()
-        with usage.watching():
-            usage.enter()
-            with (
-                pytest.raises(podium.ResourceExhaustedError, match="1 watches at a time"),
-                usage.watching(),
-            ):
-                pass
-            usage.leave()
-        usage.leave()
-
-
-async def test_a_refused_call_takes_nothing_from_another_limit(clock: Clock) -> None:
-    """A call that its token's limit rejects uses up neither this limit nor the total one."""
-    total = Usage(TokenLimits(calls_per_second=100, events_per_second=100))
-    usage = Usage(TokenLimits(calls_per_second=1, events_per_second=1), "t", total)
-    for _ in range(2):
-        usage.enter()
-        usage.leave()
-    usage.count_recorded(2, 0)
-    before = [total._rates[name][0].full_at for name in ("calls_per_second", "events_per_second")]
-    for _ in range(3):
-        with pytest.raises(podium.ResourceExhaustedError):
-            usage.enter()
-        with pytest.raises(podium.ResourceExhaustedError):
-            usage.count_recorded(1, 0)
-    assert before == [
-        total._rates[name][0].full_at for name in ("calls_per_second", "events_per_second")
-    ]
-    clock.now += 1.0
-    usage.enter()
-    usage.count_recorded(1, 0)

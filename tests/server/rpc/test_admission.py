@@ -93,7 +93,8 @@ async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
     await asyncio.sleep(0)
     cancelled[1].cancel()
     await asyncio.gather(first, *cancelled, return_exceptions=True)
-    assert await gate.read(_Reader("a"), _at_once) == b"request"
+    async with asyncio.timeout(60):
+        assert await gate.read(_Reader("a"), _at_once) == b"request"
 
 
 async def test_slow_requests_make_room_for_other_connections() -> None:

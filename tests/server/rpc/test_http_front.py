@@ -83,8 +83,9 @@ async def test_a_client_that_leaves_cancels_its_call() -> None:
         await slow.begun.wait()
         writer.close()
         await slow.ended.wait()
-        while admission.calls.used:  # noqa: ASYNC110 - the call leaves right after its method
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while admission.calls.used:  # noqa: ASYNC110 - the call leaves right after its method
+                await asyncio.sleep(0.01)
 
 
 async def test_calls_under_way_are_refused_when_the_server_stops() -> None:
@@ -113,10 +114,12 @@ async def test_only_the_log_has_the_text_of_an_exception(caplog: pytest.LogCaptu
 
 
 async def test_streams() -> None:
-    """Each response of a stream is in a frame of its own."""
+    """Each response of a stream is in its own frame. A stream counts as a watch until it ends."""
+    watches: list[int] = []
 
     async def stream(_raw: bytes) -> AsyncGenerator[bytes]:
         for version in ("1", "2"):
+            watches.append(admission.watches.used)
             response = GetServerResponse()
             response.server.version = version
             yield response.SerializeToString()
@@ -133,7 +136,8 @@ async def test_streams() -> None:
             frames.append(json.loads(rest[5 : 5 + size]))
             rest = rest[5 + size :]
         assert frames == [{"server": {"version": "1"}}, {"server": {"version": "2"}}, {}]
-        assert admission.watches.used == 0
+        assert watches == [1, 1]
+        assert (admission.watches.used, admission.calls.used) == (0, 0)
 
 
 async def test_connections_without_a_request_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
