@@ -71,7 +71,7 @@ def test_a_document_has_the_figures(document: str) -> None:
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 
-def test_a_revoked_token_is_refused_within_five_seconds() -> None:
+def test_a_revoked_token_is_rejected_within_five_seconds() -> None:
     """Servers and watches check tokens again so often that a revoked one is rejected within 5 s."""
     longest = access._FRESH_SECONDS + watch._CHECK_SECONDS + access._PAUSE_SECONDS
     assert "It rejects a revoked token within 5 seconds." in (_DOCS / "security.md").read_text()

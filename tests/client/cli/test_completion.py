@@ -57,7 +57,7 @@ def test_fish() -> None:
         assert sorted(each.partition("\t")[0] for each in found) == sorted(expected), words
 
 
-def test_an_unknown_shell_is_refused() -> None:
+def test_an_unknown_shell_is_an_error() -> None:
     """The error about an unknown shell names the known shells."""
     done = podium("completion", "csh")
     assert done.code == 2

@@ -138,7 +138,7 @@ def test_a_training_metric_without_steps(address: str, name: str, tmp_path: Path
     assert re.findall(r"(?m)^## Curve.*$", text) == ["## Curve of val.acc"]
 
 
-def test_other_suffixes_are_refused(reported: str, address: str, tmp_path: Path) -> None:
+def test_other_suffixes_are_an_error(reported: str, address: str, tmp_path: Path) -> None:
     """The error about another suffix names the suffixes that can be written."""
     done = podium("report", reported, "--output", str(tmp_path / "a.pdf"), address=address)
     assert done.code == 2

@@ -196,7 +196,7 @@ async def test_record_several_events_of_a_stream(client: AnyClient, declared: st
     assert caught.value.metadata["expected_sequence"] == "4"
 
 
-async def test_record_lists_every_refused_event(client: AnyClient, declared: str) -> None:
+async def test_record_lists_every_rejected_event(client: AnyClient, declared: str) -> None:
     """A rejected call gives, for each rejected event, a reason and whether it is permanent."""
     bad = [
         events.metrics_recorded("nobody", {"loss": 1}),
@@ -273,7 +273,7 @@ async def test_an_evaluation_that_raises_is_not_recorded(client: AnyClient, decl
         assert await result(arm.eval("val")) is None
 
 
-async def test_an_evaluation_refuses_a_bad_value_where_it_is_logged(
+async def test_an_evaluation_rejects_a_bad_value_where_it_is_logged(
     client: AnyClient, declared: str
 ) -> None:
     """If a metric is not a number, `log` raises a TypeError. Earlier metrics are kept."""

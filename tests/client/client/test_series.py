@@ -54,7 +54,7 @@ async def test_curves_use_the_series(client: AnyClient, declared: str) -> None:
     assert (group.points[0].statistics.mean, group.points[0].statistics.n) == (1.5, 2)
 
 
-async def test_a_wrong_step_is_refused(client: AnyClient, declared: str) -> None:
+async def test_a_wrong_step_is_an_error(client: AnyClient, declared: str) -> None:
     """A step that is not an integer raises a TypeError, and the call records nothing."""
     arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
     with pytest.raises(TypeError, match="step"):

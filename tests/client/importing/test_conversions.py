@@ -197,7 +197,7 @@ def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> No
         ("/a/checkpoint-x/trainer_state.json", False, "checkpoint-x"),
     ],
 )
-def test_the_name_of_a_training(path: str, *, is_whole_folder: bool, name: str) -> None:
+def test_the_name_of_a_training_run(path: str, *, is_whole_folder: bool, name: str) -> None:
     """A training run is named after its folder.
 
     `is_whole_folder` leaves out the name of a checkpoint. If the name of the folder is generic, the

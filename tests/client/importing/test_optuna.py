@@ -256,7 +256,7 @@ def test_a_torn_sqlite_file_is_reported(tmp_path: Path) -> None:
         "CREATE TABLE more (x INTEGER, y INTEGER GENERATED ALWAYS AS (x + 1))",
     ],
 )
-def test_a_file_that_computes_its_rows_is_refused(tmp_path: Path, schema: str) -> None:
+def test_a_file_that_computes_its_rows_is_rejected(tmp_path: Path, schema: str) -> None:
     """A SQLite file with a view or a generated column is rejected.
 
     A view in place of a table could return rows without end.

@@ -135,7 +135,7 @@ def test_a_budget_of_one_segment_is_enough(tmp_path: Path) -> None:
         assert budget.taken <= 2 * 4096
 
 
-def test_a_record_larger_than_the_budget_is_refused(tmp_path: Path) -> None:
+def test_a_record_larger_than_the_budget_is_an_error(tmp_path: Path) -> None:
     """A record larger than the budget raises a ValueError. The next record is appended."""
     writer = StreamWriter.create(
         new_outbox(tmp_path), info(), segment_bytes=4096, budget=Budget(8192)

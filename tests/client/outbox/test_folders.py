@@ -82,7 +82,7 @@ def test_an_existing_root_keeps_its_mode(tmp_path: Path) -> None:
     assert [_mode(path) for path in root.iterdir()] == [0o700]
 
 
-def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+def test_the_folder_of_another_user_is_rejected(tmp_path: Path) -> None:
     """An outbox that belongs to another user is rejected. The error says to set PODIUM_OUTBOX."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a folder to somebody else")

@@ -172,7 +172,7 @@ def test_events_that_neither_server_nor_outbox_has(
     assert server.process.poll() is None
 
 
-def test_two_senders_on_one_folder(outbox: Path, client: podium.Client) -> None:
+def test_a_second_sender_of_one_outbox_ends(outbox: Path, client: podium.Client) -> None:
     """A second sender of the same outbox ends at once without an error."""
     stream = appended(writer(outbox, "x"), declared())
     with running_sender(outbox) as first:

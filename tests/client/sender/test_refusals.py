@@ -166,7 +166,7 @@ def test_a_waiting_stream_holds_up_no_other(outbox: Path, client: podium.Client)
     stream.release()
 
 
-def test_an_arm_whose_start_was_refused(outbox: Path, client: podium.Client) -> None:
+def test_an_arm_whose_start_was_rejected(outbox: Path, client: podium.Client) -> None:
     """If the start of an arm is rejected, later events of its stream are rejected, too.
 
     The next sender also rejects the events that are added later.

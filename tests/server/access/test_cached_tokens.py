@@ -48,7 +48,7 @@ class _Tokens:
         await self.access.enter(_METHOD, list, lambda: [name])
 
 
-async def test_a_revoked_token_stays_refused() -> None:
+async def test_a_revoked_token_stays_rejected() -> None:
     """After the server has read a revocation, it rejects every call with that token."""
     tokens = _Tokens()
     token, other = tokens.add(), tokens.add()
@@ -106,7 +106,7 @@ async def test_the_scheme_of_a_header_in_upper_or_lower_case(scheme: str) -> Non
 
 
 @pytest.mark.parametrize("prefix", ["", "Basic ", "Bearer", "Token ", "Bearer  "])
-async def test_another_scheme_is_refused(prefix: str) -> None:
+async def test_another_scheme_is_rejected(prefix: str) -> None:
     """A header of any form other than `Bearer TOKEN` is rejected with TOKEN_INVALID."""
     tokens = _Tokens()
     token = tokens.add()
@@ -115,7 +115,7 @@ async def test_another_scheme_is_refused(prefix: str) -> None:
     assert raised.value.reason == "TOKEN_INVALID"
 
 
-async def test_two_headers_are_refused_even_if_the_first_is_known() -> None:
+async def test_two_headers_are_rejected_even_if_the_first_is_known() -> None:
     """A call with two headers is rejected, even if both have valid tokens.
 
     Otherwise a proxy could check one token while the server uses the other.

@@ -83,7 +83,7 @@ async def test_errors_of_tls_say_what_is_wrong(
             assert expected in await _problem(address, right)
 
 
-async def test_a_client_without_certificate_is_refused(
+async def test_a_client_without_certificate_is_rejected(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
     """With --tls-client-ca, only clients with a certificate of that authority are served."""
@@ -165,7 +165,7 @@ async def test_http_is_encrypted_with_the_newest_certificate(
         assert await asyncio.to_thread(names, url, client) == ["127.0.0.1", "renewed"] != before
 
 
-async def test_old_protocols_are_refused(server_files: Pair, tmp_path: Path) -> None:
+async def test_old_protocols_are_rejected(server_files: Pair, tmp_path: Path) -> None:
     """No port accepts TLS 1.0 or TLS 1.1. Each port accepts TLS 1.3."""
 
     def shake_hands(address: str, version: ssl.TLSVersion) -> str | None:

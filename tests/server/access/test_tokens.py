@@ -127,7 +127,7 @@ async def test_a_rotation_fails_no_call(url: str, tmp_path: Path) -> None:
         await client.experiment("x").declare()
 
 
-async def test_a_revoked_token_is_refused_soon(url: str, tmp_path: Path) -> None:
+async def test_a_revoked_token_is_rejected_soon(url: str, tmp_path: Path) -> None:
     """If a token is revoked in the store, a running server soon rejects calls with it."""
     token = await _token(url)
     async with (
@@ -218,7 +218,7 @@ async def test_a_store_with_tokens_is_never_served_without(url: str, tmp_path: P
             pass
 
 
-async def test_a_token_over_plaintext_is_refused(url: str, tmp_path: Path) -> None:
+async def test_no_token_is_sent_or_accepted_over_plaintext(url: str, tmp_path: Path) -> None:
     """Over a network, a token is neither sent nor accepted without encryption."""
     token = await _token(url)
     async with podium.AsyncClient("192.0.2.1:50051", token=token) as client:
@@ -289,7 +289,7 @@ async def test_a_certificate_stands_for_a_token(
         [""],
     ],
 )
-async def test_odd_headers_are_refused(headers: list[str], url: str, tmp_path: Path) -> None:
+async def test_odd_headers_are_rejected(headers: list[str], url: str, tmp_path: Path) -> None:
     """A call is rejected unless it has exactly one header of the form `Bearer TOKEN`."""
     token = await _token(url)
     metadata = tuple(("authorization", each.format(token)) for each in headers)

@@ -29,7 +29,7 @@ async def test_a_watch_is_a_call_until_it_watches() -> None:
         usage.leave()
 
 
-async def test_a_refused_call_takes_nothing_from_another_limit(clock: Clock) -> None:
+async def test_a_rejected_call_takes_nothing_from_another_limit(clock: Clock) -> None:
     """A call that its token's limit rejects uses up neither this limit nor the total one."""
     total = Usage(TokenLimits(calls_per_second=100, events_per_second=100))
     usage = Usage(TokenLimits(calls_per_second=1, events_per_second=1), "t", total)
@@ -53,7 +53,7 @@ async def test_a_refused_call_takes_nothing_from_another_limit(clock: Clock) -> 
 
 @pytest.mark.usefixtures("clock")
 def test_the_lower_limit_of_a_token_and_of_all() -> None:
-    """If a token and the server both have a limit, a call is refused by the one that it exceeds."""
+    """If a token and the server both have a limit, the exceeded one rejects the call."""
     total = Usage(TokenLimits(calls_per_second=3, events_per_second=3))
     slow, quick = (
         Usage(TokenLimits(calls_per_second=number, events_per_second=number), name, total)

@@ -339,7 +339,7 @@ async def test_a_commit_that_no_replica_confirms(
         await opened.close()
 
 
-async def test_texts_that_the_database_refuses(tmp_path: Path) -> None:
+async def test_a_filter_with_a_nul_character_finds_nothing(tmp_path: Path) -> None:
     """A filter with a NUL character finds nothing, and causes no error."""
     opened = await open_store(store_url(tmp_path))
     try:

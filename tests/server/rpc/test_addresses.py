@@ -24,7 +24,7 @@ def _record(address: str) -> int:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
-def test_an_address_that_others_can_reach_is_refused(address: str, tmp_path: Path) -> None:
+def test_an_address_that_others_can_reach_needs_insecure(address: str, tmp_path: Path) -> None:
     """Without --insecure, a server does not listen on an address that others can reach.
 
     The server does not start, logs why, and creates no store.
@@ -171,7 +171,7 @@ def test_a_file_is_no_socket(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_a_second_server_on_the_port_is_refused(tmp_path: Path) -> None:
+def test_a_second_server_on_the_port_does_not_start(tmp_path: Path) -> None:
     """A second server on the same port does not start. The first one continues to answer."""
     with started(tmp_path / "podium.db", "--listen", "127.0.0.1:0") as (_, address):
         second = f"sqlite:///{tmp_path / 'second.db'}"
@@ -182,7 +182,7 @@ def test_a_second_server_on_the_port_is_refused(tmp_path: Path) -> None:
         assert _record(address) == 1
 
 
-def test_a_port_of_another_program_is_refused(tmp_path: Path) -> None:
+def test_a_server_does_not_start_on_a_port_of_another_program(tmp_path: Path) -> None:
     """A server does not start on a port that another program listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -191,7 +191,7 @@ def test_a_port_of_another_program_is_refused(tmp_path: Path) -> None:
     assert f"cannot listen on {address}" in ended.stderr
 
 
-def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
+def test_a_second_server_on_the_store_does_not_start(tmp_path: Path) -> None:
     """A second server on the same SQLite file does not start. The first one still answers."""
     store = tmp_path / "podium.db"
     with started(store, "--listen", "127.0.0.1:0") as (_, address):

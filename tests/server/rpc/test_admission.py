@@ -311,7 +311,7 @@ async def test_a_connection_with_many_slow_requests_loses_one_first(
         task.cancel()
 
 
-async def test_a_request_that_never_arrives_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_that_never_arrives_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that does not arrive in time is rejected, even if slots are free."""
     monkeypatch.setattr(reading, "_READ_SECONDS", 0.03)
     call, task = await _start(ReadGate(100, 10), "a")
@@ -370,7 +370,7 @@ async def test_a_closing_server_ends_watches_that_do_not_end(
     await call.refusal
 
 
-async def test_calls_that_a_front_has_refused(caplog: pytest.LogCaptureFixture) -> None:
+async def test_calls_that_a_front_has_rejected(caplog: pytest.LogCaptureFixture) -> None:
     """Calls that a front has rejected are counted. A warning has their number.
 
     The warning is not logged again for each further call.

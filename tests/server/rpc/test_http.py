@@ -208,7 +208,7 @@ async def test_requests_that_the_library_cannot_answer_are_rejected(
         {"content-type": "text/plain", "origin": "http://localhost:1"},
     ],
 )
-async def test_foreign_web_pages_are_refused(url: str, headers: dict[str, str]) -> None:
+async def test_calls_of_foreign_web_pages_are_rejected(url: str, headers: dict[str, str]) -> None:
     """A call under a foreign host name, or from a page of another origin, is rejected."""
     body = b'{"experiment": "x", "arm": "a", "metric": "m"}'
     found = await send(url, _SCORE, body, {**JSON, **headers})

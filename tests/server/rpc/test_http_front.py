@@ -88,7 +88,7 @@ async def test_a_client_that_leaves_cancels_its_call() -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_calls_under_way_are_refused_when_the_server_stops() -> None:
+async def test_running_and_later_calls_get_shutting_down() -> None:
     """When the server stops, running calls and later ones get SHUTTING_DOWN."""
     slow = _Slow()
     async with _front(_get_server(slow)) as (url, admission):

@@ -27,7 +27,7 @@ _CALLS = 90
 """Calls of 0.9 MB; a server holds 64 MiB of requests."""
 
 
-def test_too_many_bytes_at_once_are_refused_at_once(tmp_path: Path) -> None:
+def test_too_many_bytes_at_once_are_rejected_at_once(tmp_path: Path) -> None:
     """While the store cannot write, only a limited number of requests wait.
 
     The others get OVERLOADED at once. Reads are answered meanwhile. The waiting requests are stored
@@ -78,7 +78,7 @@ def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     )
 
 
-def test_refused_calls_in_the_log(tmp_path: Path) -> None:
+def test_rejected_calls_in_the_log(tmp_path: Path) -> None:
     """At the log level `debug`, a rejected call has a line in the log, with its error."""
     arguments = ("--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug")
     with started(tmp_path / "podium.db", *arguments) as (process, address):

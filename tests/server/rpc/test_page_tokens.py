@@ -43,7 +43,7 @@ def test_a_place_can_be_a_name() -> None:
     assert _read(_QUERY, "", "") == ""
 
 
-def test_a_token_of_another_query_is_refused() -> None:
+def test_a_token_of_another_query_is_rejected() -> None:
     """A token is rejected in a request of another rpc, or with other fields."""
     of_rows = _TOKENS.write(ListEvalsRequest(experiment="x", arm="a"), 1)
     with pytest.raises(InvalidArgumentError):
@@ -54,7 +54,7 @@ def test_a_token_of_another_query_is_refused() -> None:
             _read(other, token, -1)
 
 
-def test_a_token_of_another_store_is_refused() -> None:
+def test_a_token_of_another_store_is_rejected() -> None:
     """A token that was written with the key of another store is rejected."""
     token = PageTokens(b"K" + b"k" * 31).write(_QUERY, 1)
     with pytest.raises(InvalidArgumentError) as raised:

@@ -77,7 +77,7 @@ def _random_arms(seed: int) -> list[podium.ArmResult]:
 
 
 @pytest.mark.slow
-def test_random_arms_are_recorded_or_refused_as_the_naive_rules_say(
+def test_random_arms_are_recorded_or_rejected_as_the_naive_rules_say(
     client: podium.Client,
 ) -> None:
     """Of 10,000 random arms, the server rejects those that the naive rules reject.

@@ -77,7 +77,7 @@ def test_the_protos_mark_required_fields() -> None:
     assert len(_required()) > 20
 
 
-async def test_a_missing_required_field_is_refused_and_named(tmp_path: Path) -> None:
+async def test_a_missing_required_field_is_rejected_and_named(tmp_path: Path) -> None:
     """A valid request that lacks a required field is rejected. The error names the field."""
     store = await open_store(store_url(tmp_path), on_broken=lambda: None)
     tried = set()

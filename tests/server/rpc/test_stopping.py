@@ -85,7 +85,7 @@ def test_the_grace_period_is_the_one_given(tmp_path: Path) -> None:
         assert process.wait(_SECONDS) == 0
 
 
-def test_new_calls_are_refused_in_the_grace_period(tmp_path: Path) -> None:
+def test_new_calls_are_rejected_in_the_grace_period(tmp_path: Path) -> None:
     """A call that arrives after the signal gets SHUTTING_DOWN. A running call can still end."""
     with (
         _server(tmp_path, "--grace", str(_SECONDS)) as (process, address),

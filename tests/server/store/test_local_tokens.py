@@ -102,7 +102,7 @@ def test_a_change_waits_for_the_server(tmp_path: Path, change: Callable[[Path], 
         (apsw.IOError("disk"), "INTERNAL"),
     ],
 )
-async def test_a_change_that_the_disk_refuses_has_a_reason(
+async def test_a_change_that_fails_in_sqlite_has_a_reason(
     store: SqliteStore, error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If SQLite fails, a call that changes tokens gets STORAGE_FULL, OVERLOADED or INTERNAL."""

@@ -253,7 +253,7 @@ async def test_verify_finds_a_changed_row(places: Callable[..., Place]) -> None:
     assert "nlp/a: table points differs: 1 rows at the source, 1 at the target" in done.differences
 
 
-async def test_a_target_with_other_results_is_refused(places: Callable[..., Place]) -> None:
+async def test_a_target_with_other_results_is_an_error(places: Callable[..., Place]) -> None:
     """If the target has other results, or its copies have changed, a run fails and keeps them."""
     source, other, target = places("source"), places("other"), places("target")
     for place, name in ((source, "mine"), (other, "theirs")):

@@ -31,7 +31,7 @@ def place(tmp_path: Path) -> SqlitePlace:
 
 
 @each("version", ["3.7.0", "3.40.1", "3.50.99", "3.51.2", "3.51.2.7"])
-def test_unsafe_versions_are_refused(version: str) -> None:
+def test_unsafe_versions_are_rejected(version: str) -> None:
     """A SQLite version that can lose commits is rejected. The error names a safe version."""
     with pytest.raises(StoreError, match=r"3\.51\.3"):
         check_version(version)
@@ -101,7 +101,7 @@ async def test_an_invalid_path(tmp_path: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["podium.db", "sqlite:///", "sqlite:///:memory:", "mysql://x/y"])
-async def test_an_unknown_store_is_refused(url: str) -> None:
+async def test_an_invalid_url(url: str) -> None:
     """The error about an invalid URL of a store shows the form of a valid one."""
     with pytest.raises(StoreError, match="give sqlite:///FILE"):
         await open_store(url)
@@ -149,7 +149,7 @@ async def test_an_older_file_is_migrated(
         assert "later" in place.dump()
 
 
-async def test_a_second_server_on_the_file_is_refused(place: SqlitePlace) -> None:
+async def test_a_second_store_of_the_file_is_an_error(place: SqlitePlace) -> None:
     """A second store of one file gets an error, and the first one keeps working."""
     async with opened(place) as store:
         await store.transact(record(declared()))

@@ -182,7 +182,7 @@ async def test_a_damaged_page_that_a_read_meets_stops_the_store(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("harm", [_damage, _truncate])
-async def test_a_damaged_file_is_refused_at_the_start(
+async def test_a_damaged_file_is_rejected_at_the_start(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
     """A server does not start on a file with damaged or missing pages."""
@@ -192,7 +192,7 @@ async def test_a_damaged_file_is_refused_at_the_start(
         await SqliteStore(tmp_path / "podium.db").open()
 
 
-async def test_a_truncated_file_is_refused_at_the_start_however_large(
+async def test_a_truncated_file_is_rejected_at_the_start_however_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file with missing pages is rejected at the start even if its content is checked later."""

@@ -65,7 +65,7 @@ def test_metrics_take_nothing_else(given: Any) -> None:
         EvalResult("t", metrics={"x": given})
 
 
-def test_metrics_too_large_for_a_double_are_refused() -> None:
+def test_metrics_too_large_for_a_double_are_an_error() -> None:
     """An int that is too large for a double raises an error that names the key."""
     with pytest.raises(ValueError, match=r"metrics\['x'\] must be a number that a double"):
         EvalResult("t", metrics={"x": 10**400})
@@ -231,7 +231,7 @@ def test_settings_with_an_obvious_text_become_it(given: Any, expected: Any) -> N
 
 
 @each("given", [object(), b"\xff", threading.Lock()])
-def test_settings_without_a_text_are_refused(given: Any) -> None:
+def test_settings_without_a_repr_are_an_error(given: Any) -> None:
     """A setting without a repr of its own raises a TypeError that names its place."""
     with pytest.raises(TypeError, match=r"params\['x'\]\[1\]\['y'\] must be None, a bool, "):
         _value([0, {"y": given}])
@@ -263,7 +263,7 @@ def test_integers_in_values_have_64_bits() -> None:
         lambda text: EvalResult("t", breakdowns={"a": [text]}),
     ],
 )
-def test_a_lone_surrogate_is_refused(make: Any) -> None:
+def test_a_lone_surrogate_is_an_error(make: Any) -> None:
     """A string that UTF-8 cannot encode raises a ValueError."""
     with pytest.raises(ValueError, match="has an unpaired surrogate"):
         make("a\ud800")
@@ -276,13 +276,13 @@ def test_keys_of_breakdowns_become_texts() -> None:
     assert breakdowns == {"0": 0.5, "True": 1, "(1, 2)": {"3": 4}, "acc": 2, "None": 5}
 
 
-def test_keys_that_read_the_same_are_refused() -> None:
+def test_keys_that_become_the_same_string_are_rejected() -> None:
     """Two keys that become the same string are rejected."""
     with pytest.raises(ValueError, match="two keys of breakdowns become the same text '1'"):
         EvalResult("t", breakdowns={1: 0.5, "1": 0.6})  # type: ignore[dict-item]
 
 
-def test_a_value_that_contains_itself_is_refused() -> None:
+def test_a_value_that_contains_itself_is_an_error() -> None:
     """A value that contains itself raises a ValueError."""
     endless: list[Any] = []
     endless.append(endless)

@@ -44,7 +44,7 @@ def test_statistics_of_few_or_equal_numbers(values: list[float], expected: Descr
     assert describe(values) == expected
 
 
-def test_nan_is_refused() -> None:
+def test_nan_is_an_error() -> None:
     """NaN raises a ValueError."""
     with pytest.raises(ValueError, match="NaN, which has no mean"):
         describe([0.5, math.nan])

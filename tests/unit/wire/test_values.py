@@ -47,7 +47,7 @@ def test_integers_are_not_rounded(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
-def test_integers_beyond_64_bits_are_refused(number: int) -> None:
+def test_integers_beyond_64_bits_are_an_error(number: int) -> None:
     """An int of more than 64 bits raises a ValueError."""
     with pytest.raises(ValueError, match="64 bits"):
         codec.value_to_proto([number])
@@ -65,7 +65,7 @@ def test_a_value_of_a_newer_kind_is_none() -> None:
     assert codec.value_from_proto(newer) is None
 
 
-def test_a_text_that_is_no_unicode_is_refused() -> None:
+def test_a_string_that_is_not_unicode_is_an_error() -> None:
     """A lone surrogate, which UTF-8 cannot encode, raises a ValueError."""
     with pytest.raises(ValueError, match="surrogate"):
         codec.value_to_proto("\ud800")
@@ -131,7 +131,7 @@ def test_a_time_is_utc_and_keeps_its_microseconds() -> None:
     assert read.tzinfo is dt.UTC
 
 
-def test_a_time_without_a_zone_is_refused() -> None:
+def test_a_time_without_a_zone_is_an_error() -> None:
     """A time without a time zone raises a ValueError."""
     with pytest.raises(ValueError, match="time zone"):
         codec.timestamp_to_proto(dt.datetime(2026, 3, 1))  # noqa: DTZ001 - that is the point
