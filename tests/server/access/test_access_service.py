@@ -34,7 +34,10 @@ class Served(NamedTuple):
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    """Yields a server with an administrator of all experiments, and one of `team` and `lab/x`."""
+    """Yields a server with two administrators.
+
+    One manages all experiments. The other one has the prefixes `team` and `lab/x`.
+    """
     url = store_url(tmp_path)
 
     def create() -> list[str]:

@@ -49,7 +49,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def test_changes_are_in_the_log_before_they_are_answered(served: Served) -> None:
-    """Calls about tokens, deletions and replacements are logged before they are answered.
+    """Calls about tokens, and calls that delete or replace results, are logged before the answer.
 
     Other successful calls are not logged. A line says who made the call, and from where, and
     contains no secret of a token.
@@ -164,7 +164,7 @@ async def test_refusals_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("folder", [".", "missing"])
 def test_the_files_of_others_keep_their_modes(tmp_path: Path, folder: str) -> None:
-    """Only the log is private: afterwards, the process makes files with the modes of its umask."""
+    """After an attempt to open a log, the process has the same umask as before."""
     before = os.umask(0o027)
     try:
         with suppress(AuditError):
@@ -210,7 +210,7 @@ async def test_local_changes_of_tokens_are_in_the_log(served: Served) -> None:
 
 
 def _changing(name: str) -> AuditedCall:
-    """Returns a call that deletes an arm."""
+    """Returns a call that deletes the arm `name`."""
     call = AuditedCall(_DELETE, "p")
     call.subject = {"arm": name}
     return call
@@ -241,7 +241,7 @@ async def test_the_line_after_one_that_was_cut_off(
 ) -> None:
     """If the disk takes only a part of a line, the next one still begins on a new line.
 
-    The log has the number of lost lines each time, and the gauge has their sum.
+    After each loss, the log gets a line with the number of lost lines. The gauge has the total.
     """
     log, write = Audit(tmp_path / "log"), os.write
 
@@ -298,9 +298,9 @@ async def test_a_start_that_fails_leaves_no_empty_log(tmp_path: Path, *, is_new:
 
 
 async def test_a_local_change_that_fails_is_not_logged(served: Served) -> None:
-    """If a change of tokens without the server fails, it is not logged.
+    """A change of tokens without the server is not logged if it fails.
 
-    A token that is then created keeps the microseconds of its expiry.
+    If a token is created without the server, its expiry keeps its microseconds.
     """
     local = tokens.LocalTokens(served.url, served.log)
     with pytest.raises(podium.InvalidArgumentError):

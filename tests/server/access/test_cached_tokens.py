@@ -63,7 +63,7 @@ async def test_a_revoked_token_stays_rejected() -> None:
 
 
 async def test_a_new_token_counts_at_once() -> None:
-    """For a token or certificate that it does not know, the server reads the tokens again.
+    """If the server does not know the token or certificate of a call, it reads the tokens again.
 
     So a new token is accepted at its first call.
     """
@@ -99,7 +99,7 @@ async def test_a_revoked_token_is_not_called_expired() -> None:
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER "])
 async def test_the_scheme_of_a_header_in_upper_or_lower_case(scheme: str) -> None:
-    """The scheme `Bearer` is accepted in upper or lower case. A proxy may change it."""
+    """The scheme `Bearer` is accepted in upper or lower case, since a proxy may change the case."""
     tokens = _Tokens()
     token = tokens.add()
     await tokens.access.enter(_METHOD, lambda: [scheme + token])

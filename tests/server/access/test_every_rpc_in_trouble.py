@@ -52,7 +52,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 class Served(NamedTuple):
-    """A connection to a server with the experiments, its admission, and an administrator."""
+    """A connection to a server, the server's admission, and the client of an administrator."""
 
     channel: grpc.aio.Channel
     admission: Admission
@@ -90,14 +90,14 @@ async def check(
     every: int,
     answer_of: Callable[[str, Case, tuple[str, str]], tuple[str, str]],
 ) -> None:
-    """Checks the answers to all calls, or to one of every `every` calls.
+    """Checks the answers to calls of each rpc with each kind of token, or to some of them.
 
     The text of an error must not depend on the name of the experiment.
 
     Args:
         store: The store with the tokens.
         channel: A connection to the server.
-        every: One of this many cases is checked.
+        every: Of this many pairs of rpc and token, one is checked. If it is 1, all are checked.
         answer_of: Returns the code and reason that a call must get. Its arguments are the rpc,
             the case, and the code and reason that a server without trouble would return.
     """

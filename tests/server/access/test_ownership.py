@@ -31,7 +31,7 @@ class Served(NamedTuple):
     async def record(
         self, token: str, sequence: int, writer: str = "w", event_count: int = 1
     ) -> podium.RecordResult:
-        """Declares an experiment `event_count` times, in the stream of a writer."""
+        """Declares an experiment with `event_count` events of a writer's stream, in one call."""
         async with podium.AsyncClient(self.address, token=token) as client:
             position = podium.StreamPosition(writer, sequence)
             return await client.record("x", _DECLARED * event_count, position)
@@ -47,7 +47,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def test_another_token_cannot_use_a_writer_id(served: Served) -> None:
-    """If a token of another name uses a writer id, all of its events are rejected.
+    """If a token of another name uses a writer id, all events of the call are rejected.
 
     The rejections are not permanent. The error's metadata has only the writer id.
     """
@@ -65,7 +65,7 @@ async def test_another_token_cannot_use_a_writer_id(served: Served) -> None:
 
 
 async def test_a_token_of_the_same_name_may_use_the_writer_id(served: Served) -> None:
-    """A token of the same name may use the writer id, so its successor needs no new one."""
+    """A new token may use the writer id of an earlier token that has the same name."""
     await served.record(served.first, 1)
     assert (await served.record(await served.token("first"), 2)).last_sequence == 2
 
@@ -73,7 +73,7 @@ async def test_a_token_of_the_same_name_may_use_the_writer_id(served: Served) ->
 async def test_a_stream_from_before_tokens_gets_an_owner(tmp_path: Path) -> None:
     """A stream that began without tokens belongs to the first token that continues it.
 
-    If the server then requires no tokens again, everybody may use the writer id.
+    If the server later requires no tokens, everybody may use the writer id.
     """
     url = store_url(tmp_path)
     position = podium.StreamPosition("w", 1)

@@ -64,7 +64,7 @@ async def _stored(client: podium.AsyncClient) -> int | None:
 
 
 async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Waits until a condition holds, such as one that the server checks once a second."""
+    """Calls `holds` again and again until it returns true. Fails after a time limit."""
     async with asyncio.timeout(_SECONDS):
         while not await holds():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.02)
@@ -182,7 +182,11 @@ class _Stored:
         return self.rows
 
     async def add(self, *tries: int) -> None:
-        """Adds rows in a transaction that is tried once per number. Only the last try counts."""
+        """Adds rows in a transaction that is tried several times. Only the last try is stored.
+
+        Args:
+            tries: The number of rows that each try adds.
+        """
         claim = RowClaim([self.quota])
 
         async def transact() -> None:
@@ -194,7 +198,7 @@ class _Stored:
 
 
 async def test_rows_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a call, its quota counts only the rows of the last try, as the store does."""
+    """If a transaction is tried several times, the quota counts only the rows of the last try."""
     monkeypatch.setattr(row_quotas, "_FRESH_SECONDS", 0.0)
     stored = _Stored(10)
     for tries in ((3,), (5, 2), (4, 1, 4)):
@@ -211,9 +215,9 @@ async def test_rows_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_quota_that_is_exceeded_accepts_what_removes_rows() -> None:
-    """If more rows are stored than allowed, calls that add no rows are accepted.
+    """If more rows are stored than the limit allows, calls that add no rows are accepted.
 
-    This happens after a limit was lowered.
+    More rows than allowed can be stored after the limit was lowered.
     """
     stored = _Stored(5)
     stored.rows = 9
@@ -265,7 +269,10 @@ async def test_deleted_rows_make_room_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("begins_first", [True, False])
 async def test_rows_that_are_added_during_a_count(*, begins_first: bool) -> None:
-    """Rows that a call adds during a count of the store's rows are added to its result once."""
+    """If a call adds rows during a count of the store's rows, the result includes them once.
+
+    This holds even if the call was also tried before the count began.
+    """
     goes_on = asyncio.Event()
 
     async def count(_prefixes: Sequence[str]) -> int:

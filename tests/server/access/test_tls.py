@@ -64,7 +64,7 @@ async def test_errors_of_tls_say_what_is_wrong(
 ) -> None:
     """If a client cannot connect, the error names the cause.
 
-    Causes are a wrong authority, a wrong name, an expired certificate, or a side without TLS.
+    Causes are a wrong authority, a wrong name, an expired certificate, or TLS on only one side.
     """
     right, other = podium.TLS(ca=authority.cert), Authority(tmp_path, "other")
     async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
@@ -196,7 +196,7 @@ async def test_old_protocols_are_rejected(server_files: Pair, tmp_path: Path) ->
 async def test_a_client_reads_changed_files_again(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """If the file with its authority changes, a client reads it again and connects."""
+    """If the file of a client's authority changes, the client reads it again and connects."""
     other = Authority(tmp_path, "other")
     ca = tmp_path / "live.pem"
     shutil.copy(other.cert, ca)

@@ -193,7 +193,7 @@ async def test_an_idle_watch_ends_with_its_token(
 
 
 async def test_a_new_token_is_accepted_by_a_running_server(url: str, tmp_path: Path) -> None:
-    """Two tokens that are created after the server's start are valid at once."""
+    """Two tokens that are created after the server's start are accepted at their first calls."""
     async with serving(tmp_path, auth="tokens") as [address]:
         for number in (1, 2):
             async with podium.AsyncClient(address, token=await _token(url)) as client:
@@ -261,7 +261,7 @@ def test_what_an_address_that_others_can_reach_needs(
 async def test_a_certificate_stands_for_a_token(
     authority: Authority, server_files: tuple[Path, Path], url: str, tmp_path: Path
 ) -> None:
-    """Only a certificate with the name `podium-token:ID` is accepted in place of that token."""
+    """A certificate stands for a token only if its name is `podium-token:`, then the token's id."""
     found = (await asyncio.to_thread(tokens.create, url, "t", "reader", ("team",), None))[0]
     tls = ServerTLS(*server_files, authority.cert)
     async with serving(tmp_path, tls=tls, auth="tokens") as [address]:
@@ -361,7 +361,7 @@ def test_the_store_before_the_action(url: str, capsys: pytest.CaptureFixture[str
 
 @pytest.fixture
 def command(url: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """Returns a function that runs `podium token`, and returns output lines and exit code."""
+    """Returns a function that runs `podium token` and returns its output lines and exit code."""
 
     def run(*arguments: str) -> list[str]:
         code = main(["token", *arguments, "--store", url])

@@ -27,7 +27,7 @@ _TEAM = TokenRow("id", "t", b"", Role.ADMIN, ("team",), 0)
 
 @pytest.mark.parametrize("request_type", [DeleteArmRequest, DeleteExperimentRequest])
 def test_a_hidden_experiment_may_be_missing(request_type: type[Message]) -> None:
-    """A deletion that allows a missing experiment accepts a hidden one, too.
+    """A deletion with `allow_missing` is accepted for a hidden experiment, as for a missing one.
 
     An experiment is hidden if its name is outside the prefixes of the token.
     """

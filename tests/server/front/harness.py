@@ -1,6 +1,6 @@
 """Runs the extension module of the native front without the rest of the server.
 
-The test takes the events of the module itself, and answers its calls.
+In place of the server, a test takes the module's events and answers the calls.
 """
 
 import select

@@ -61,10 +61,11 @@ def test_connections_take_turns() -> None:
 
 
 def test_quick_calls_wait_for_few_slow_calls() -> None:
-    """Quick calls of a connection come before calls of new and slow connections.
+    """Python first takes a call of the quick connection, whose previous call took little time.
 
-    Slow calls do not wait for all 40 quick calls: the first is among the calls 21 to 40 that Python
-    takes.
+    Calls of new connections, and of the slow one, whose previous call took long, arrived earlier.
+    The slow connection does not wait for all 40 calls of the quick one. Of the calls 21 to 40 that
+    Python takes, at least one is of the slow connection.
     """
     with (
         served() as server,
@@ -179,7 +180,7 @@ def test_a_deadline_ends_a_call_that_stalls() -> None:
 
 @pytest.mark.parametrize("limits", [{"idle": 0.5}, {"age": 0.5}], ids=["idle", "age"])
 def test_an_unused_and_an_old_connection_are_closed(limits: dict[str, float]) -> None:
-    """A connection without calls is closed after the time `idle`, or the time `age`."""
+    """A connection without calls is closed after `idle` seconds, or at an age of `age` seconds."""
     with served(**limits, grace=0.5) as server, attackers(server.address, 1) as (one,):
         _end(one)
 

@@ -23,7 +23,7 @@ async def _no_tokens() -> list[TokenRow]:
 async def test_a_call_waits_for_few_slow_calls_of_another_connection() -> None:
     """A call waits for at most four slow calls of another connection.
 
-    One of the four is the call that runs when it arrives.
+    One of these four is already running when the call arrives.
     """
     begun: list[bytes] = []
 

@@ -60,7 +60,7 @@ async def test_a_host_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.M
 
 
 async def test_a_leader_that_becomes_a_replica(tmp_path: Path) -> None:
-    """If a host accepts no more writes, the transaction runs again on another connection."""
+    """If a connection accepts no more writes, the transaction runs again on another connection."""
     opened: Any = await open_store(store_url(tmp_path))
     try:
         await opened.transact(record(declared(), arm()))
@@ -95,7 +95,7 @@ async def test_no_host_takes_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def _without_leader(url: str) -> list[str]:
-    """Returns the URL of the working host, twice, with an option that makes it read-only."""
+    """Returns two equal URLs of the working host, with an option that makes it read-only."""
     user, _, others = url.partition("@")
     good = f"{user}@{others.partition(',')[2]}&default_transaction_read_only=on"
     return [good, good]
@@ -152,9 +152,9 @@ async def test_a_read_whose_connection_is_lost(proxied: tuple[Store, Proxy]) -> 
 
 
 async def test_connections_that_the_database_ends(tmp_path: Path) -> None:
-    """After the database has closed its connections, a store uses new ones.
+    """After the database has closed a store's connections, the store uses new ones.
 
-    This is what a restart of the database does.
+    The database also closes all connections when it restarts.
     """
     url = store_url(tmp_path)
     opened = await open_store(f"{url}&application_name=ended_{tmp_path.name}")
@@ -256,7 +256,7 @@ async def test_all_connections_are_busy(tmp_path: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_errors_of_the_database(error: Exception, reason: str) -> None:
-    """Each error of the database has a reason, and a message that nothing was changed."""
+    """Each error of the database gets a reason. The message says that nothing was changed."""
     found = errors.undone(error)
     assert found.reason == reason
     assert "nothing was changed" in found.message
@@ -287,7 +287,8 @@ async def test_a_newer_store(tmp_path: Path) -> None:
 async def test_a_commit_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the database warns at a COMMIT, the call gets OUTCOME_UNKNOWN.
 
-    An example is a warning that no replica has the commit. Later calls succeed.
+    The database gives a warning if, for example, its wait for a replica was cancelled. Later calls
+    succeed.
     """
     opened = await open_store(store_url(tmp_path))
     try:
@@ -311,7 +312,8 @@ async def test_a_commit_that_no_replica_confirms(
 ) -> None:
     """If no replica confirms a commit in time, the call gets OUTCOME_UNKNOWN.
 
-    Its row cannot be read at first. It can be read once the database no longer waits for a replica.
+    The experiment keeps its revision until the database no longer waits for a replica. Then it has
+    the revision of the call.
     """
     if os.environ.get("PODIUM_TEST_POSTGRES"):
         pytest.skip("it changes settings of the whole database")

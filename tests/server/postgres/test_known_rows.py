@@ -114,9 +114,9 @@ async def test_a_write_that_is_cancelled(two: tuple[Store, Store]) -> None:
 
 
 async def test_another_server_has_written(two: tuple[Store, Store]) -> None:
-    """If another server has written, a server applies a call to the stored rows.
+    """A server notices if its known rows are out of date, because another server has written.
 
-    It notices that the rows that it knows are out of date.
+    It applies the call to the rows that are stored now.
     """
     store, other = two
     assert (await other.transact(record(row("val", 5), writer="w", first=3))).revision == 3

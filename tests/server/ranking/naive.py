@@ -1,7 +1,9 @@
 """A second, naive implementation of the rules of rankings.
 
 It shares no rules with `podium.scoring`, `podium.ranking` or the server. The scores come from the
-naive rules in `bruteforce`, and each place is counted separately.
+naive rules in `bruteforce`. For each arm or group, the better ones are counted to find its rank.
+
+In this module, a number is a score that is not NaN. It may be infinite.
 """
 
 import math
@@ -31,7 +33,14 @@ class Entry:
 
 @dataclass
 class GroupEntry:
-    """A group in a ranking. Its members are all of its arms."""
+    """A group in a ranking.
+
+    Attributes:
+        members: All arms of the group, even those with other statuses than the ranked ones.
+        numbers: The numbers of the ranked arms.
+        nans: How many ranked arms have the score NaN.
+        missing: How many ranked arms have no score.
+    """
 
     name: str | None
     members: list[ArmResult]
@@ -44,7 +53,7 @@ class GroupEntry:
 
     @property
     def mean(self) -> float | None:
-        """The mean of the numbers."""
+        """The mean of the numbers. It is None if there are none, or if both infinities occur."""
         if not self.numbers:
             return None
         if {math.inf, -math.inf} <= set(self.numbers):
@@ -54,7 +63,7 @@ class GroupEntry:
 
     @property
     def sd(self) -> float | None:
-        """The standard deviation of the numbers."""
+        """The standard deviation of two or more numbers. It is None if one is infinite."""
         finite = all(map(math.isfinite, self.numbers))
         return stdev(self.numbers) if finite and len(self.numbers) > 1 else None
 
@@ -104,7 +113,10 @@ def sources_of(entries: list[Entry]) -> Counter[Any]:
 
 
 def tally(arms: list[ArmResult], entries: list[Entry]) -> dict[str, int]:
-    """Counts the arms with numbers, NaN and no score, and those left out by status."""
+    """Counts the ranked arms with a number, with the score NaN, and without a score.
+
+    Counts the other arms by status.
+    """
     ranked = {entry.arm.name for entry in entries}
     counts = Counter(str(arm.status) for arm in arms if arm.name not in ranked)
     counts["numbers"] = len([entry for entry in entries if _is_number(entry)])
@@ -172,7 +184,7 @@ def _group(members: list[ArmResult], entries: list[Entry]) -> GroupEntry:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    """Returns the fields of a configuration, except for the name, the seed and empty ones."""
+    """Returns the fields of a configuration, except for its name, its seed and empty fields."""
     said = {name: value for name, value in vars(config).items() if name not in {"name", "seed"}}
     return {
         name: value

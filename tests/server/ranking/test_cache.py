@@ -214,9 +214,9 @@ def test_keys_count_for_the_memory() -> None:
 
 
 async def test_a_metric_that_is_declared_meanwhile_counts(store: Store) -> None:
-    """If the success metric changes during a request, the ranking has the new one.
+    """If the success metric changes during a request, the response names the new metric.
 
-    The order and the name of the metric belong together.
+    Its count of arms without a score is of the new metric, too.
     """
     asker: Any = _Asker(store)
     look = asker._store.rank

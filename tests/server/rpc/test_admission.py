@@ -31,7 +31,7 @@ def test_a_budget_is_never_exceeded_and_never_taken_by_one() -> None:
 
 
 def test_each_connection_has_the_least_share() -> None:
-    """Even if nothing is free, a connection may take the least share, and no more."""
+    """Even if a budget is used up, a new connection may take the least share, but no more."""
     budget = SharedBudget(4, least=2)
     assert [budget.take("a") for _ in range(3)] == [True, True, False]
     assert [budget.take("b") for _ in range(3)] == [True, True, False]
@@ -66,7 +66,7 @@ async def _start(gate: ReadGate, peer: str) -> tuple[_Reader, asyncio.Task[bytes
 
 
 async def test_requests_wait_for_a_slot_of_their_connection() -> None:
-    """A connection reads at most its share of requests at once. Others wait for a slot."""
+    """A request waits while others of its connection use the connection's share of the slots."""
     gate = ReadGate(4, 10)
     _, first = await _start(gate, "a")
     _, second = await _start(gate, "a")
@@ -98,7 +98,7 @@ async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
 
 
 async def test_slow_requests_make_room_for_other_connections() -> None:
-    """Even if slow requests have all slots, other connections can read at once.
+    """Even if slow requests have all slots, a request of another connection is read at once.
 
     Slow requests beyond the number of slots are rejected.
     """
@@ -179,7 +179,7 @@ async def test_a_call_gives_back_what_it_holds() -> None:
 
 
 async def test_a_call_that_was_ended_cannot_be_answered() -> None:
-    """A stopping server ends a running call with an error. It can no longer be answered.
+    """A stopping server ends a running call with an error. The call can no longer be answered.
 
     A call that already has its answer gets no error. New calls are rejected.
     """

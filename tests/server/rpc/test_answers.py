@@ -1,4 +1,4 @@
-"""Tests of how responses are made from stored rows, and filters from requests."""
+"""Tests of how the server converts stored rows to responses, and requests to filters."""
 
 import math
 from collections.abc import AsyncIterator

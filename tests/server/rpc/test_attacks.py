@@ -120,7 +120,10 @@ def test_unread_responses() -> None:
 
 @pytest.mark.slow
 def test_large_requests_at_once() -> None:
-    """160 valid requests of 3.4 MB use bounded memory: each is recorded or OVERLOADED."""
+    """160 valid requests of 3.4 MB use bounded memory.
+
+    Each one is recorded, or rejected as OVERLOADED.
+    """
     ballast = {"k": Value(string_value="x" * 850_000)}
     with _attacked("large requests") as server, grpc.insecure_channel(server.address) as channel:
         stub = RecordingServiceStub(channel)
@@ -202,7 +205,10 @@ def test_a_flood_of_pings_ends_the_connection() -> None:
     ("setting", "number"), [("streams", 3), ("window", 4)], ids=["streams", "window"]
 )
 def test_the_server_bounds_what_a_connection_may_open(setting: str, number: int) -> None:
-    """The server allows 1,000 streams, and 16 KiB of a request before it reads it."""
+    """The server's settings allow 1,000 streams on a connection.
+
+    They also allow a client to send 16 KiB of a request before the server reads any of it.
+    """
     bounds = {"streams": 1_000, "window": 16_384}
     with running_server() as server, attackers(server.address, 1) as found:
         assert found[0].setting(number) == bounds[setting]

@@ -1,4 +1,7 @@
-"""Tests of how requests are framed, compressed and timed. Both fronts give these answers."""
+"""Tests of the frames, the compression and the deadlines of requests.
+
+Both gRPC fronts give the answers that these tests expect.
+"""
 
 import gzip
 import zlib

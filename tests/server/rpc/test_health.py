@@ -124,7 +124,7 @@ async def test_health_while_there_are_too_many_watches(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(_HAS_LIST, reason="only the oldest grpcio-health-checking has no List")
 def test_a_package_without_list() -> None:
-    """If the package has no messages of List, the server answers UNIMPLEMENTED."""
+    """If grpcio-health-checking is too old to have List, the server answers UNIMPLEMENTED."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         call: Any = channel.unary_unary("/grpc.health.v1.Health/List")
         with pytest.raises(grpc.RpcError) as raised:

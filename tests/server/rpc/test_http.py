@@ -216,7 +216,7 @@ async def test_calls_of_foreign_web_pages_are_rejected(url: str, headers: dict[s
 
 
 async def test_pages_of_an_allowed_origin_are_answered(tmp_path: Path) -> None:
-    """A page of an origin in --http-origin may call, and read responses and errors.
+    """A page of an origin in --http-origin may make calls, and read responses and errors.
 
     Pages of other origins may not.
     """

@@ -137,7 +137,7 @@ async def test_a_histogram_counts_up_to_its_bounds() -> None:
 async def test_the_lag_is_the_greatest_of_one_to_two_minutes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The outbox lag is the greatest that was reported in the last one to two minutes.
+    """The outbox lag is the greatest that was reported in this minute or the previous one.
 
     Reports that are not finite numbers are ignored.
     """

@@ -21,7 +21,7 @@ _QUERY = ListArmsRequest(experiment="x", name_prefix="a")
 
 
 def _read(query: Any, token: str, start: Any) -> Any:
-    """Returns the place in a token that is sent with a request."""
+    """Reads a page token as part of a request. Returns the place where the page begins."""
     asked = deepcopy(query)
     asked.page_token = token
     return _TOKENS.read(asked, start)

@@ -70,7 +70,7 @@ def _without(request: Message) -> Iterator[tuple[Message, str]]:
 
 
 def test_the_protos_mark_required_fields() -> None:
-    """The marks of required fields are read from the protos: some known ones are found."""
+    """The required fields are read from the comments in the protos. Some known ones are found."""
     assert _required()["ScoreRequest"] == {"experiment", "arm", "metric"}
     assert _required()["Attempt"] == {"id", "order"}
     assert _required()["Value"] == {"kind"}

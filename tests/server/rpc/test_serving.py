@@ -166,7 +166,7 @@ async def test_a_call_that_is_ended_while_it_runs(served: _Served) -> None:
 
 
 async def test_a_call_that_its_front_has_ended(served: _Served) -> None:
-    """If gRPC has aborted a call, its error is passed on, and the client gets no other error."""
+    """If gRPC has aborted a call, its AbortError is raised again, and no other error is sent."""
     exchange = _Exchange(b"a")
     with pytest.raises(grpc.aio.AbortError):
         await served.server.serve(_unary(grpc.aio.AbortError("aborted")), exchange)

@@ -86,7 +86,7 @@ def test_the_grace_period_is_the_one_given(tmp_path: Path) -> None:
 
 
 def test_new_calls_are_rejected_in_the_grace_period(tmp_path: Path) -> None:
-    """A call that arrives after the signal gets SHUTTING_DOWN. A running call can still end."""
+    """A call that arrives after the signal gets SHUTTING_DOWN. A running call can still succeed."""
     with (
         _server(tmp_path, "--grace", str(_SECONDS)) as (process, address),
         attackers(address, 2, window=MAX_WINDOW) as (first, second),

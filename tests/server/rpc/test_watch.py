@@ -147,9 +147,10 @@ async def test_an_idle_watch_gets_markers(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_a_state_of_another_epoch_is_reset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, epoch: str, *, resets: bool
 ) -> None:
-    """If a client's revision is from another epoch, or never comes, the watch sends a reset.
+    """A watch sends a reset if the client's revision is from another epoch.
 
-    After the reset, it sends all results.
+    It also does so if the store does not reach this revision in time. After the reset, it sends all
+    results.
     """
     monkeypatch.setattr(watch, "_AHEAD_SECONDS", 0.01)
     request = WatchRequest(experiment="x", after_revision=after, epoch=epoch)
