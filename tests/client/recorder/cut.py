@@ -35,7 +35,10 @@ class Connection:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Closes every connection, even in the middle of a message. Closes new ones at once."""
+        """Closes every connection, even in the middle of a message.
+
+        Until `mend` is called, each new connection is closed at once.
+        """
         self._is_cut = True
         for end in tuple(self._open):
             _close(end)

@@ -30,7 +30,10 @@ def open_files() -> int:
 
 
 def end_sender(outbox: Path) -> None:
-    """Ends the sender of an outbox whose server does not exist. It would retry for an hour."""
+    """Ends the sender of an outbox whose server does not exist.
+
+    Otherwise the sender would retry for an hour.
+    """
     state = SenderState.read(outbox)
     assert state is not None
     os.kill(state.pid, signal.SIGTERM)

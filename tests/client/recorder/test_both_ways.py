@@ -192,7 +192,10 @@ def test_logging_after_the_block(begin: Begin, client: podium.Client, name: str)
 
 
 def test_a_job_that_is_started_again(begin: Begin, client: podium.Client, name: str) -> None:
-    """An attempt that resumes keeps the rows up to its step. One that restarts keeps none."""
+    """An attempt with a `resume_step` keeps the rows of the arm up to this step.
+
+    An attempt with `restart` keeps none of the rows.
+    """
     with begin() as experiment, experiment.start_arm(CONFIG, order=1) as arm:
         for step in range(3):
             arm.log_eval("val", {"n": step}, step=step)

@@ -77,7 +77,10 @@ def test_the_end_belongs_to_the_parent(
     strict: str,
     finishes: str,
 ) -> None:
-    """A forked child can log, but only its parent can end the arm. The child gets a warning."""
+    """A forked child can log, but only its parent can end the arm.
+
+    If the child calls `finish` or leaves the blocks, a line on stderr says that it is a fork.
+    """
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     done = zygote.run(
         [sys.executable, "-c", PATIENT + LEAVES, name, strict, finishes],

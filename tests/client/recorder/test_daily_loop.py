@@ -1,4 +1,4 @@
-"""Tests of crash, fix and run again: with a script, and with a notebook cell."""
+"""Tests of failed scripts and notebook cells that are run again, and of arms that end late."""
 
 import os
 import subprocess
@@ -42,7 +42,10 @@ with podium.record(name, close_timeout=120) as experiment:
 def test_a_script_that_is_run_again(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, ends: str
 ) -> None:
-    """After a crash, the results of the repaired script replace those of the first run."""
+    """If a run raises or is interrupted, the results of the next run replace its results.
+
+    After SIGKILL, the arm may still count as running, so its results are not checked.
+    """
 
     def run(rate: float, ends: str) -> subprocess.CompletedProcess[str]:
         return zygote.run(
@@ -92,7 +95,7 @@ def test_a_cell_that_is_run_again(
 def test_an_arm_that_is_finished_after_its_recorder_was_closed(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Closing a recorder warns once of an arm without an end, which is set to failed.
+    """If an arm is not finished when its recorder is closed, it is set to failed with one warning.
 
     A later `finish` replaces this status.
     """

@@ -313,7 +313,7 @@ def test_the_end_waits_while_there_is_progress(
     seen: list[float] = []
 
     def slow(*_: Any) -> int:
-        """Returns the pending events: one fewer every half second, until ten are delivered."""
+        """Returns the number of pending events. Every half second it falls by one, to 90."""
         seen.append(clock.monotonic())
         return 100 - min(int((seen[-1] - seen[0]) * 2), 10)
 
@@ -331,7 +331,10 @@ def test_the_end_waits_while_there_is_progress(
 def test_the_end_waits_for_the_start_of_the_sender(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time limit for the first progress begins only when the sender has started."""
+    """The end of a block waits until its sender has started, even if the start is slow.
+
+    The time limit for the sender's first delivery begins only then.
+    """
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 0.5)
     monkeypatch.setattr(launch_sender, "_PACKAGES", _slow_to_import(tmp_path / "slow"))
     monkeypatch.setattr(launch_sender, "_run_process", subprocess.run)

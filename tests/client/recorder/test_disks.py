@@ -149,7 +149,10 @@ def test_events_in_memory_at_the_end(
     *,
     has_room_again: bool,
 ) -> None:
-    """Closing a recorder waits for room on the disk. Events that get no room are dropped."""
+    """If events wait in memory, closing a recorder waits for room on the disk up to a time limit.
+
+    Events that have no room by then are dropped.
+    """
     monkeypatch.setattr(process_outbox, "_DISK_SECONDS", 0.1)
     monkeypatch.setattr(stream, "_ROOM_SECONDS", 0.1)
     with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:

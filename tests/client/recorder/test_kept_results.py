@@ -1,4 +1,4 @@
-"""Tests of the parts that a recorder keeps of a configuration or a result with wrong parts."""
+"""Tests of what a recorder keeps if a part of a configuration or of a result is wrong."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,10 @@ def _with(given: Any, **fields: Any) -> Any:
 
 
 def _kinds(problems: Problems) -> str:
-    """Returns a letter for each problem: l for lost, c for changed and t for taken."""
+    """Returns the first letter of the kind of each problem.
+
+    A value is `lost`, `changed` so that a part is lost, or `taken` in another form without a loss.
+    """
     return "".join(problem.kind[0] for problem in problems)
 
 
@@ -284,7 +287,7 @@ def test_a_whole_arm_with_wrong_parts() -> None:
 
 
 def test_annotations_that_contradict_each_other() -> None:
-    """`annotate` adds a tag that is both added and removed, and reports the contradiction.
+    """If a call of `annotate` both adds and removes a tag, the tag is added and a problem reported.
 
     An empty group name is kept, because it removes the arm from its group.
     """

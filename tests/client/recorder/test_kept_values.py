@@ -1,4 +1,4 @@
-"""Tests of what a recorder keeps of values that a server would reject, and what it reports."""
+"""Tests of values that a server would reject: what a recorder keeps of them and what it reports."""
 
 import math
 from pathlib import Path
@@ -23,7 +23,10 @@ class _Wrong:
 
 
 def _kinds(problems: Problems) -> str:
-    """Returns a letter for each problem: l for lost, c for changed and t for taken."""
+    """Returns the first letter of the kind of each problem.
+
+    A value is `lost`, `changed` so that a part is lost, or `taken` in another form without a loss.
+    """
     return "".join(problem.kind[0] for problem in problems)
 
 
@@ -91,7 +94,7 @@ def _kinds(problems: Problems) -> str:
 def test_what_is_kept(keep: Any, given: Any, expected: Any, kinds: str) -> None:
     """A recorder keeps a valid value, and changes a value that can become valid.
 
-    It leaves out any other value. Each change and each loss is a problem of its kind.
+    It leaves out any other value. `kinds` has the kinds of the problems that it reports.
     """
     problems = Problems()
     found = keep(given, "field", problems)

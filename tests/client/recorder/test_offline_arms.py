@@ -67,7 +67,7 @@ def test_an_arm_whose_configuration_is_large_in_all_parts(
 ) -> None:
     """If several parts of a configuration are too large, each is shortened until the event fits.
 
-    The provenance is recorded beside them.
+    The provenance is recorded, too.
     """
     long = {"long": "x" * (2 * _MIB)}
     config = RunConfig("a", eval=long, validation=long, extras=long)
@@ -188,7 +188,7 @@ def test_a_silent_arm_writes_nothing(tmp_path: Path) -> None:
 def test_the_thread_of_a_closed_recorder(tmp_path: Path) -> None:
     """The upkeep thread of a recorder ends when the recorder is closed.
 
-    The interval of the thread is 0.25 seconds.
+    The interval between two turns of its regular work is 0.25 seconds.
     """
     experiment: Any = podium.record("x", outbox=tmp_path, offline=True, close_timeout=0)
     thread = experiment._process_outbox._upkeep._thread
@@ -199,7 +199,10 @@ def test_the_thread_of_a_closed_recorder(tmp_path: Path) -> None:
 
 
 def test_wrong_values_of_an_evaluation(experiment: podium.ExperimentRecording) -> None:
-    """An evaluation with a wrong metric counts as incomplete for the recorder, not for the arm."""
+    """An `evaluating` block with a wrong metric counts as an incomplete call of the experiment.
+
+    The counters of the arm do not count it.
+    """
     wrong: Any = object()
     with experiment.start_arm(RunConfig("a")) as arm:
         with arm.evaluating("v") as evaluation:

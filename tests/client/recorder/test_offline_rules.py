@@ -143,7 +143,10 @@ def test_flush_accepts_any_time(offline: Callable[..., ExperimentRecording]) -> 
 def test_a_rejected_event_is_reported_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A rejected event is reported in one warning, or in none if it was retried before."""
+    """A rejected event is reported in one warning, even if the recorder looks for it twice.
+
+    An event that is marked as sent again is not reported.
+    """
     writer = new_writer(new_outbox(tmp_path))
     reader = StreamReader(writer.folder)
     event = metrics_recorded("a", {"loss": 1.0}).SerializeToString()

@@ -55,7 +55,10 @@ def test_an_arm_that_is_started_twice_ends_as_logged(
 def test_logging_after_the_end_keeps_its_place(
     record: Any, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
-    """The nine streams of an arm follow one another and are delivered in this order."""
+    """Of an arm's nine streams, one follows no other. The other eight follow different streams.
+
+    After the delivery, the arm has the values that were logged last.
+    """
     outbox = tmp_path / "outbox"
     for run in range(3):
         with record(name, outbox=outbox, offline=True) as experiment:
@@ -94,7 +97,7 @@ def test_two_recorders_of_one_process(record: Any, client: podium.Client, name: 
 def test_an_arm_that_continues_in_another_stream_is_running(
     record: Any, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
-    """If another stream continues the stream of an arm, the arm stays running until its end."""
+    """If another stream continues the stream of an arm, the arm keeps running until `finish`."""
     outbox = tmp_path / "outbox"
     with record(name, outbox=outbox) as one, record(name, outbox=outbox) as other:
         arm = one.start_arm(CONFIG)

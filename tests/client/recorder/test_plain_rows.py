@@ -1,4 +1,8 @@
-"""Tests of the short way to make an event of a plain eval row, compared with the long way."""
+"""Tests of `plain_row_event`, the short way to make the event of an eval row.
+
+It makes the event only if no value needs a conversion or a check. The long way converts the values
+and checks the event.
+"""
 
 import math
 from enum import StrEnum

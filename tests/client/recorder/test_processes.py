@@ -1,4 +1,4 @@
-"""Tests of training scripts in processes of their own: what a recorder changes in them."""
+"""Tests of recorders in training scripts that run as processes of their own."""
 
 import os
 import subprocess
@@ -94,7 +94,7 @@ def test_a_process_that_records(
 ) -> None:
     """A process that records loads no gRPC and has no child processes.
 
-    Without a block, all events are delivered when the process ends.
+    If it uses no `with` block, all its events are delivered before it ends.
     """
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     done = zygote.run(

@@ -30,7 +30,10 @@ def _searched(**given: Any) -> Any:
 
 @pytest.mark.slow
 def test_a_search(record: Any, client: podium.Client, name: str) -> None:
-    """The ranking of candidates has scikit-learn's means. Each fold has its score and config."""
+    """The ranking of the candidates has the means that scikit-learn has computed.
+
+    The arm of a fold has the scores of the fold and the parameters of its candidate.
+    """
     search = _searched(return_train_score=True)
     with record(name, success_metric="cv.score") as experiment:
         integration.record_search(search, experiment)

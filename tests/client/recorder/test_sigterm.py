@@ -88,7 +88,7 @@ def test_a_handler_of_the_training_is_kept(
 def test_a_handler_that_calls_the_one_before(
     server: RunningServer, client: podium.Client, tmp_path: Path, name: str
 ) -> None:
-    """A SIGTERM handler that calls the handler it replaced still runs to its end."""
+    """A script's SIGTERM handler that calls the recorder's handler still runs to its end."""
     assert _terminated(server, name, tmp_path, after=_CHAINED) == 7
     assert _arm(client, name).error == "checkpointed"
 

@@ -129,9 +129,10 @@ def test_why_the_sender_cannot_deliver(
     reached: str | None,
     or_throttled: str | None,
 ) -> None:
-    """The status of a sender says why it cannot deliver, unless its next retry is long past.
+    """`unreachable` returns the reason, from the status of a sender, why it cannot deliver.
 
-    A sender that missed its retry has ended. A throttled one counts only with `or_throttled`.
+    If the next retry is over five seconds late, the sender has ended, and `unreachable` returns
+    None. It returns the reason of a throttled sender only with `or_throttled`.
     """
     when = None if next_try is None else time.time() + next_try
     SenderState(1, "here:1", state, "no server (UNAVAILABLE)", next_try=when).write(tmp_path)
@@ -166,7 +167,10 @@ def test_the_start_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_pauses_between_starts_of_a_sender(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """If senders end at once, the pauses between starts grow up to 60 s, until one runs."""
+    """While each sender ends at once, the pauses between starts grow up to 60 s.
+
+    Once a sender has run, the pauses are short again.
+    """
     now, starts, runs = 0.0, [], False
     monkeypatch.setattr(launch_sender, "start_sender", lambda _outbox: starts.append(now))
     monkeypatch.setattr("time.monotonic", lambda: now)
@@ -221,7 +225,8 @@ def _no_pending(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_events_that_are_left_at_several_ends(tmp_path: Path) -> None:
     """The first recorder that closes warns of its pending events.
 
-    At the end of the process, one warning counts those of all recorders that closed later.
+    At the end of the process, one warning counts the pending events of the recorders that closed
+    later.
     """
     outlet: Any = SimpleNamespace(folder=tmp_path, why_pending=lambda: "no server")
     said = [list(last_words.last_words("x", outlet, Counters(pending=n))) for n in (1, 2, 3)]
@@ -296,7 +301,7 @@ def test_a_warning_names_at_most_200_problems(caplog: pytest.LogCaptureFixture) 
 
 
 def test_recorders_of_one_experiment_share_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recorders share an order only with the same process, outbox, server and experiment."""
+    """Recorders have the same `StreamOrder` only for one experiment, process, outbox and server."""
     monkeypatch.setattr(stream_order, "_orders", {})
     monkeypatch.setattr("os.getpid", lambda: 1)
     places = [("a", "/outbox", "host:1"), ("b", "/outbox", "host:1"), ("a", "/other", "host:1")]

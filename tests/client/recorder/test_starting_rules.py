@@ -31,7 +31,7 @@ def test_a_program_without_an_interpreter(
 ) -> None:
     """`start_sender` raises OSError if the program has no Python interpreter.
 
-    The executable of a frozen program is the program itself.
+    A frozen program has none, because its executable is the program itself.
     """
     monkeypatch.setattr(sys, attribute, value, raising=False)
     with pytest.raises(OSError, match="no Python interpreter was found"):
@@ -47,7 +47,7 @@ def test_a_sender_that_cannot_be_started(
 ) -> None:
     """If a sender cannot be started, the warning names the reason.
 
-    The next attempt waits at least four times as long as this one took.
+    If the start took 10 s, the next start is at least 40 s later.
     """
     now = 100.0
 
@@ -185,7 +185,7 @@ def test_a_handler_is_installed_by_the_main_thread_only(monkeypatch: pytest.Monk
 
 
 def test_a_second_sigterm_kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SIGTERM handler restores the default before it ends the recording.
+    """The SIGTERM handler restores the default handler before it ends the recording.
 
     So a second SIGTERM kills the process at once.
     """
@@ -203,9 +203,9 @@ def test_a_second_sigterm_kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_each_recorder_has_its_own_copy(tmp_path: Path) -> None:
-    """All unpickled copies of one recorder are the same object in a process.
+    """If a process unpickles one recorder twice, it gets the same object both times.
 
-    Recorders with other names or outboxes have other copies.
+    A recorder with another name or outbox becomes another object.
     """
     recorders = [
         podium.record(name, outbox=tmp_path / folder, offline=True)

@@ -154,7 +154,7 @@ def test_a_signal_handler_does_not_wait(disk: _Disk) -> None:
 
 
 def test_the_memory_of_a_stream_is_bounded(disk: _Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events wait in memory up to the limit, and a further event is dropped unless it is needed.
+    """Events wait in memory up to a limit. A further event is dropped unless it is `needed`.
 
     Once the events are on the disk, the memory can be used again.
     """
@@ -183,9 +183,9 @@ def test_the_memory_of_a_whole_arm_counts(disk: _Disk) -> None:
 
 
 def test_an_event_that_is_too_large(disk: _Disk, caplog: pytest.LogCaptureFixture) -> None:
-    """An event that is too large is dropped with an error, or, if it waited in memory, a warning.
+    """An event that is too large is dropped, and the other events are written.
 
-    The other events are written.
+    `put` raises an error. If the event waits in memory first, a warning is logged instead.
     """
     stream = disk.stream
     with pytest.raises(RecordingError, match="an event was dropped: it is too large"):
@@ -285,7 +285,7 @@ def test_the_lag_of_a_stream(disk: _Disk) -> None:
 def test_when_a_stream_gets_its_file(disk: _Disk) -> None:
     """A stream gets its file only after the stream that it `follows` is over.
 
-    The stream in `starts_after` must have a file, or be released.
+    It also waits until the stream in `starts_after` has a file or is released.
     """
     follows, starts_after = disk.new(), disk.new()
     stream = disk.new(follows=follows, starts_after=starts_after)

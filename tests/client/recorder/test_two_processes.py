@@ -33,9 +33,10 @@ with podium.record(experiment, address=address, outbox=outbox) as recording:
 
 @pytest.fixture
 def first(server: RunningServer, outbox: Path, name: str) -> Any:
-    """Yields a process that reads an order and numbers from stdin.
+    """Yields a process that reads the order of an attempt, and then numbers, from stdin.
 
-    It starts the arm with the order. It logs each number, and prints the counts of a flush.
+    It starts the arm as an attempt of this order. It logs each number as a loss, and then prints
+    the result of `flush`.
     """
     command = [sys.executable, "-c", FIRST, name, server.address, str(outbox)]
     pipe = subprocess.PIPE
@@ -126,9 +127,9 @@ def test_the_warning_names_the_process_of_the_newest_attempt(
 ) -> None:
     """The warning of an older attempt names the host and the process of the newest attempt.
 
-    The older attempt may have started later, if the clock of its host is behind. If the newer
-    attempt started later, a second warning names the running attempt that it replaced. That holds
-    even if provenance is off.
+    If the clock of a host is behind, the attempt that it starts later has the lower order. So it
+    counts as the older one. Otherwise, a second warning names the running attempt that the newest
+    one replaced. Both warnings name the hosts even if provenance is off.
     """
     monkeypatch.delenv("PODIUM_PROVENANCE")
     arms, recordings = {}, []

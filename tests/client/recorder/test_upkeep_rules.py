@@ -189,7 +189,10 @@ def test_the_regular_check(outlet: Any, tmp_path: Path, *, is_offline: bool) -> 
 
 
 def test_why_results_wait_is_logged_once(outlet: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The recorder logs once for each stream why its results wait. A repetition is not counted."""
+    """The recorder logs once for each stream why its results wait.
+
+    The summary of the warnings does not count repetitions.
+    """
     outlet._waits = lambda streams: {f"w{number}": f"no arm {number}" for number in streams}
     for streams in ([1], [1, 2], [1, 2]):
         outlet._warn_of_waiting(streams)
@@ -216,9 +219,10 @@ def test_how_often_the_sender_is_woken(outlet: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_why_events_are_pending(outlet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason that is given for pending events is an unreachable server, if there is one.
+    """`why_pending` returns the first of three reasons that applies to pending events.
 
-    A limit of the server comes second. What single streams wait for comes third.
+    The reasons are an unreachable server, a limit of the server, and what a single stream waits
+    for. If none applies, `why_pending` says that delivery is in progress.
     """
     said: dict[str, Any] = {"away": "no server", "limit": "too much", "waits": {"w": "no arm"}}
     outlet.unreachable = lambda: said.get("away")

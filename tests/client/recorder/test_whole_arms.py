@@ -26,7 +26,10 @@ def _large() -> podium.ArmResult:
 
 
 def _contents(outbox: Path) -> list[list[str]]:
-    """Returns the names of the events of each stream of an arm: the eval name, or the kind."""
+    """Returns a list for each stream of an arm, with a name for each event.
+
+    The name is the eval name of a row, and the kind of another event.
+    """
     readers = map(StreamReader, (each for server in outbox.glob("*/*") for each in streams(server)))
     return [list(map(_name, reader.remaining())) for reader in readers if reader.info.arm]
 

@@ -48,9 +48,9 @@ def test_a_wrong_signature(
     caplog: pytest.LogCaptureFixture,
     call: Callable[..., Any],
 ) -> None:
-    """Arguments that fit no signature cause a warning, and the arm still records later calls.
+    """A call with arguments that its method does not accept causes a warning.
 
-    With strict, they raise TypeError.
+    Later calls are recorded. With strict, the call raises TypeError.
     """
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         call(experiment, arm)
@@ -71,9 +71,9 @@ def test_a_wrong_signature(
 def test_record_with_a_wrong_signature(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A warning names an argument that `record` does not have. With strict, it is an error.
+    """If `record` gets an argument that it does not have, a warning names the argument.
 
-    Without a name, `record` generates one.
+    With strict, `record` raises TypeError. If it gets no name, it generates one.
     """
     with record(name, project="p", offline=True) as experiment:
         assert experiment.name == name
@@ -97,7 +97,7 @@ def test_positions_are_taken_for_names(record: Any, client: podium.Client, name:
 def test_a_large_config(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A value of a RunConfig over a limit is shortened, and a warning names it.
+    """If a value in a RunConfig exceeds a limit, the value is shortened, and a warning names it.
 
     The other values stay as they are.
     """
@@ -170,9 +170,9 @@ def test_a_large_whole_arm(record: Any, client: podium.Client, name: str) -> Non
 def test_each_problem_is_in_one_warning(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each wrong key is in one warning, together with other new wrong keys of the same call.
+    """The warning about a call names the wrong keys that no earlier warning has named.
 
-    The lines at the end count the repetitions.
+    When the recorder is closed, a line for each repeated key counts its repetitions.
     """
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         for number in range(20):
@@ -192,9 +192,9 @@ def test_each_problem_is_in_one_warning(
 def test_a_warning_names_the_arm_and_the_value(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A warning names the place, the arm, the value and the outcome.
+    """A warning names the line of the call, the arm and the value, and says what became of it.
 
-    The lines at the end name the other arms with the same problem.
+    When the recorder is closed, further lines name the other arms with the same problem.
     """
     with record(name) as experiment:
         for arm_name in ("a", "b", "c"):

@@ -94,7 +94,7 @@ def test_an_argument_of_a_row(
 def test_a_row_whose_step_is_lost_is_no_result(
     record: Any, client: podium.Client, name: str, step: Any
 ) -> None:
-    """A row whose step is lost gets a name of its own, and does not change the score."""
+    """A row whose step is left out is recorded under a new name, and does not change the score."""
     with record(name) as experiment, experiment.start_arm(CONFIG, "arm") as arm:
         arm.log_eval("val", {"a": 0.5}, step=1)
         arm.log_eval("val", {"a": 9}, step=step)

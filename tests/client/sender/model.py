@@ -99,9 +99,9 @@ def step(
 ) -> "Again | Rewound | Pause | Reject | str":
     """Makes one call of a sender, with a fault if one is given.
 
-    The faults `before` and `after` lose the call or its answer. With `crash`, the sender ends after
-    it has stored rejected events, and before it calls `delivery.reject`. Returns `idle`, `sent`,
-    `crashed`, or the verdict of the delivery.
+    With the fault `before`, the call is lost. With `after`, its answer is lost. With `crash`, the
+    sender ends before it calls `delivery.reject`, or before it stores what is delivered. Rejected
+    events are stored before. Returns `idle`, `sent`, `crashed`, or the verdict of the delivery.
     """
     batch = delivery.next(outbox.after(delivery.delivered))
     if batch is None:

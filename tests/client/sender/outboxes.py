@@ -82,7 +82,7 @@ def dead_stream(
 
 
 def rejected_events(folder: Path) -> list[tuple[int, str]]:
-    """Returns the rejected events of a stream that were not sent again: sequences and reasons."""
+    """Returns the sequence number and the reason of each rejected event that was not sent again."""
     found = StreamReader(folder).rejected_events()
     return [(rejected.sequence, rejected.reason) for rejected in found if not rejected.retried]
 

@@ -60,7 +60,7 @@ def _gap(expected: object) -> PodiumError:
 async def test_a_server_that_was_restored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, expected: object, sent: tuple[int, int]
 ) -> None:
-    """If a server was restored from an older state, the sender repeats the events that it lacks.
+    """If a server was restored from an older state, the sender repeats what the server lacks.
 
     After any other sequence gap, the stream pauses.
     """
@@ -146,9 +146,9 @@ async def test_notices_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monkey
 async def test_events_that_the_server_already_has(
     tmp_path: Path, skipped: int, last: int, missing: int, delivered: int
 ) -> None:
-    """All events up to the server's last sequence number count as delivered, even if not sent here.
+    """All events up to the server's last sequence number count as delivered.
 
-    Another sender may have sent the further events.
+    That includes events that this sender has not sent, because another sender may have sent them.
     """
     folder = dead_stream(new_outbox(tmp_path), "x", row("v", 1), row("v", 2), row("v", 3))
     stream = Stream(folder, 600.0)

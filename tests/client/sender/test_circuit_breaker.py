@@ -47,7 +47,10 @@ def test_an_answer_ends_the_pause(breaker: CircuitBreaker) -> None:
 def test_a_hastened_retry_has_the_same_time_on_both_clocks(
     breaker: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a retry is hastened, its wall-clock time changes by as much as its due time."""
+    """If a retry is hastened, `due` and `due_time` change by the same amount.
+
+    `due` is a time of the monotonic clock, and `due_time` one of the wall clock.
+    """
     monkeypatch.setattr("time.time", lambda: 5_000.0)
     for now in range(100, 200, 10):
         breaker.shut(_AWAY, float(now * 10))

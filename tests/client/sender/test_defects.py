@@ -120,7 +120,8 @@ def test_a_server_that_works_again_in_time_gets_all_events(
 def test_patience() -> None:
     """An event at which the server fails is skipped after three tries and a time limit.
 
-    A skip doubles the limit for the next event. A success halves it.
+    If the server also fails at the next event, the limit is doubled for it. If the server accepts
+    an event after the skipped one, the limit is halved.
     """
     patience = PoisonEventPolicy(600)
     assert [patience.is_over(7, now) for now in (0, 599, 600)] == [False, False, True]
@@ -150,6 +151,9 @@ def test_patience_has_bounds() -> None:
 
 
 def test_sync_skips_a_failing_event_before_it_gives_up() -> None:
-    """`podium sync` skips a failing event before it gives up itself. Other senders wait longer."""
+    """`podium sync` retries a failing event for less time than it runs without progress.
+
+    Other senders retry such an event for at least ten minutes.
+    """
     assert FOREGROUND.defect_seconds < FOREGROUND.patience_seconds
     assert BACKGROUND.defect_seconds >= 600

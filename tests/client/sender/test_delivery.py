@@ -27,7 +27,7 @@ def _streams() -> Iterator[str]:
 
 
 def _expected(kinds: str) -> tuple[list[str], list[tuple[int, str]]]:
-    """Returns the final events of the server, and the rejected ones by sequence and reason."""
+    """Returns the server's events at the end, and the sequence and reason of each rejection."""
     reasons = {"b": "VALUE_INVALID", "l": "LIMIT_EXCEEDED"}
     stored = [f"{kind}{i}" if kind in "gw" else "-" for i, kind in enumerate(kinds, 1)]
     rejected = [(i, reasons[kind]) for i, kind in enumerate(kinds, 1) if kind in reasons]
@@ -236,7 +236,7 @@ def test_the_bounds_of_a_call() -> None:
 
 
 def test_a_slow_link_gets_smaller_calls() -> None:
-    """After a call of over 2 s, the next one is half as large. After over 1 s, it does not grow."""
+    """A call after one of over 2 s is half as large. A call after one of over 1 s does not grow."""
     event = Event(metrics_recorded=MetricsRecorded(arm="a" * 1_018))
     assert _sizes(event, [1.5, 2.5, 2.5, 1.5, 0.5, 0]) == [64, 64, 32, 16, 16, 64]
     assert _sizes(event, [9, 9, 9, 9, 9, 9, 0]) == [64, 32, 16, 8, 4, 4, 4]
@@ -368,7 +368,7 @@ def test_the_rows_of_a_damaged_whole_arm_are_rejected() -> None:
 
 
 def _whole_arm() -> list[Entry]:
-    """Returns the records of a whole arm with two rows of their own."""
+    """Returns three records of a whole arm: one for the arm, and one for each of two rows."""
     events = [whole(), row("val", 1), row("val", 2)]
     return [Entry(number, each.SerializeToString()) for number, each in enumerate(events, 1)]
 

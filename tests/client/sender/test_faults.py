@@ -64,7 +64,7 @@ def test_a_server_that_is_killed_again_and_again(
 
 
 def test_a_server_that_starts_late(tmp_path: Path) -> None:
-    """A sender without a server reports that, and delivers when a server starts."""
+    """If no server answers, the status of the sender says so. It delivers when a server starts."""
     began = time.time()
     address = closed_port()
     outbox = outbox_folder(tmp_path / "outbox", address)

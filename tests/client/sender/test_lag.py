@@ -20,7 +20,7 @@ pytest.importorskip("connectrpc")
 
 
 async def test_the_page_shows_the_oldest_waiting_event(tmp_path: Path) -> None:
-    """If a sender delivers an event of an hour ago, the page shows this age.
+    """If a sender delivers an event that is an hour old, `/metrics` shows this age.
 
     Calls of other clients report no age.
     """
@@ -46,7 +46,7 @@ async def test_the_page_shows_the_oldest_waiting_event(tmp_path: Path) -> None:
 
 
 async def test_a_lag_is_forgotten_after_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page shows the greatest age that was reported in this minute or the one before.
+    """`/metrics` shows the greatest age that was reported in this minute or the one before.
 
     Texts that are not ages are ignored.
     """

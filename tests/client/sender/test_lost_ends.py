@@ -58,10 +58,10 @@ def test_which_attempt_lacks_an_end(
     *,
     is_closed: bool,
 ) -> None:
-    """The sender ends the newest attempt of a stream, unless the stream has the attempt's end.
+    """A stream lacks the end of its newest attempt, unless an event of the stream is this end.
 
-    It ends no attempt of another host, and none of a closed stream of a process that is not the
-    main one.
+    A stream of another host lacks no end. A closed stream lacks none either if its process is not
+    the main process.
     """
     stream = writer(new_outbox(tmp_path), "x", **fields)
     appended(stream, *events)

@@ -158,7 +158,7 @@ class _StartingClient:
         events: Iterable[Event],
         position: podium.StreamPosition | None = None,
     ) -> podium.RecordResult:
-        """Records events. Before an end of the sender, starts a newer attempt."""
+        """Records events. If the sender records an end, starts a newer attempt before it."""
         if position is None:
             self.ends += 1
             await self._client.record(experiment, [started("a", "B", 2)])
@@ -186,7 +186,7 @@ def test_an_arm_that_is_started_just_before_its_end(outbox: Path, client: podium
 def test_a_stream_is_removed_after_the_one_that_it_continues(
     outbox: Path, client: podium.Client
 ) -> None:
-    """If one stream continues another, the end of the first is not recorded as missing."""
+    """If another stream continues the stream of an arm, the sender records no end of the arm."""
     first = writer(outbox, "x", attempt_id="A", attempt_order=1)
     appended(first, started("a", "A", 1))
     name = first.folder.name
@@ -269,7 +269,10 @@ def _files_opened(outbox: Path, steps: Iterable[int], monkeypatch: pytest.Monkey
 def test_processes_whose_end_does_not_end_the_arm(
     fields: dict[str, Any], outbox: Path, client: podium.Client
 ) -> None:
-    """The end of a process on another host, a side rank or an evaluator does not end the arm."""
+    """The end of an evaluator or of a rank other than the main one does not end the arm.
+
+    Neither does the end of a process on another host.
+    """
     client.record("x", [started("a", "A", 1)])
     _stream(outbox, _of("A", row("v", 1)), **fields)
     deliver_here(outbox)

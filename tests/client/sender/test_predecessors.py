@@ -56,7 +56,10 @@ def test_a_continued_stream(change: dict[str, int], *, waits: bool) -> None:
     ],
 )
 def test_an_older_attempt(change: dict[str, int], *, waits: bool) -> None:
-    """A stream waits for an older attempt until it is delivered or deleted, or fails for long."""
+    """A stream waits until the stream of an older attempt is delivered up to a given event.
+
+    It does not wait for a stream that is deleted or has failed for long.
+    """
     older, streams = _Stream(), Predecessors()
     streams.set([(older, 2)], None, None)
     vars(older).update(change)
@@ -73,7 +76,11 @@ def test_an_older_attempt(change: dict[str, int], *, waits: bool) -> None:
     ],
 )
 def test_the_stream_of_an_earlier_arm(change: dict[str, int], *, waits: bool) -> None:
-    """A stream waits for the first event of an earlier arm, so that arms are created in order."""
+    """A stream waits until the first event of an earlier arm is delivered.
+
+    So arms are created in order. It does not wait for a stream that is deleted or has failed for
+    long.
+    """
     earlier, streams = _Stream(), Predecessors()
     streams.set([], None, earlier)
     vars(earlier).update(change)

@@ -1,4 +1,7 @@
-"""Tests of each reason for which a real server rejects an event: the sender rejects it or waits."""
+"""Tests of each reason for which a real server rejects an event.
+
+The sender then stores the event as rejected, or waits and sends it again.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -47,7 +47,7 @@ class _Stream:
         return True
 
     def was_woken(self) -> bool:
-        """Returns whether a process waits for the delivery of this stream, as its name says."""
+        """Returns whether the stream is named `woken`, as if a process waited for its delivery."""
         return self.folder.name == "woken"
 
     def hurry(self) -> None:
@@ -308,7 +308,7 @@ def test_a_waiting_process_hastens_retries(sender: Any) -> None:
 async def test_a_sender_that_is_stopped(sender: Any) -> None:
     """A sender that is stopped cancels its calls and reports its state a last time.
 
-    The metadata of a call has the age of the sender's oldest event.
+    During a call, `OUTBOX_LAG` returns the age of the sender's oldest event.
     """
     stop, cancelled, lags = asyncio.Event(), asyncio.Event(), list[Any]()
     stream = _Stream("s", oldest=4_990.0)

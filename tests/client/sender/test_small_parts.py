@@ -75,7 +75,10 @@ class _Client:
 
 
 async def test_the_text_of_a_kept_field_has_the_values_of_its_declaration() -> None:
-    """Of several declarations in a call, the message quotes the one that gave the value."""
+    """Each message quotes the value from the declaration that its kept field refers to.
+
+    A call can have several declarations. A kept field is one that keeps its stored value.
+    """
     declared = [
         events.experiment_declared(hypothesis="first"),
         events.experiment_declared(
@@ -96,7 +99,10 @@ async def test_the_text_of_a_kept_field_has_the_values_of_its_declaration() -> N
 
 
 async def test_the_text_of_a_kept_field_without_the_stored_value() -> None:
-    """If the experiment cannot be read, the message has only the given value, shortened."""
+    """If the experiment cannot be read, the message about a kept field has no stored value.
+
+    It quotes the beginning of the given value.
+    """
     client: Any = _Client(_Experiment())
     declared = [events.experiment_declared(parent="p" * 999)]
     [text] = await kept_fields_texts(client, "x", declared, [KeptField("parent")])
@@ -126,7 +132,7 @@ def test_which_replaced_attempts_are_reported(
 
 
 def test_a_replaced_attempt_is_named_with_its_own_arm() -> None:
-    """Of several starts in a call, the message names the one that replaced the attempt."""
+    """If a call starts several arms, the message names the arm whose attempt was replaced."""
     attempt = ReplacedAttempt("A", 3.4, "node7", event_index=1)
     [text] = replaced_attempts_texts([started("a", "B", 2), started("b", "B", 2)], [attempt])
     assert text.startswith("arm 'b': attempt 'A' on host 'node7' was running")
@@ -169,7 +175,10 @@ _WAITS = Pause("ARM_NOT_FOUND", "no arm", is_refusal=True)
 def test_the_state_of_a_sender(
     tmp_path: Path, streams: list[tuple[Pause | None, bool]], state: str
 ) -> None:
-    """A sender delivers if a stream can send now. It waits if none of its streams can."""
+    """The state is DELIVERING if a stream can send now, and WAITING if none of the streams can.
+
+    Without undelivered streams, the state is IDLE.
+    """
     given = [_stream(tmp_path, f"s{n}", p, is_behind=b) for n, (p, b) in enumerate(streams)]
     Report([tmp_path], "here:1")(_sender(CircuitBreaker(), *given))
     found = SenderState.read(tmp_path)
@@ -300,7 +309,7 @@ def test_the_rules_of_senders() -> None:
 def test_the_time_for_which_an_event_is_retried_has_bounds() -> None:
     """An event at which the server fails is retried for at most an hour.
 
-    The time is at least a 64th of the first limit, and there are at least three tries.
+    This time limit never falls below a 64th of its first value. There are at least three tries.
     """
     policy = PoisonEventPolicy(640.0)
     for sequence in range(1, 20):

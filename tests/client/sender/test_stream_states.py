@@ -217,7 +217,7 @@ def test_a_stream_that_vanishes_while_it_is_opened(
 def test_a_delivered_stream_stays_as_long_as_the_one_before(tmp_path: Path) -> None:
     """A delivered stream is removed only together with the stream that it follows, or after it.
 
-    Without its next stream, the previous one would seem to lack the end of the arm.
+    If it were removed earlier, the stream before it would seem to lack the end of the arm.
     """
     outbox = new_outbox(tmp_path)
     before = appended(writer(outbox, "x", None), declared())
@@ -261,7 +261,7 @@ _WAITS = {"delivered": 1, "is_gone": False, "fails_for_long": False, "is_unreada
     ],
 )
 def test_streams_of_older_attempts(states: list[dict[str, Any]], *, are_pending: bool) -> None:
-    """A stream waits until all streams of older attempts are delivered to the event that it needs.
+    """A stream waits until each stream of an older attempt is delivered up to a given event.
 
     It does not wait for streams that are gone or that have failed for long.
     """

@@ -29,7 +29,7 @@ def _longest(low: float, high: float) -> float:
 
 
 def _for_ever(low: float, _high: float) -> float:
-    """Returns a wait of an hour, or no wait after a wake signal."""
+    """Returns the seconds of a wait: an hour, or 0 if a wake signal asks for an early retry."""
     return 0.0 if low else 3_600.0
 
 
