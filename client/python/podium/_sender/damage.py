@@ -54,7 +54,7 @@ def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
 def rejected_whole_arm(
     info: StreamInfo, rejected_events: Iterable[RejectedEvent]
 ) -> Refused | None:
-    """Returns the rejected event that records the stream's whole arm, or None."""
+    """Returns the first event of a `record_arm` stream if that event was rejected, or else None."""
     firsts = (each for each in rejected_events if each.sequence == 1 and info.is_whole_arm)
     return next((Refused(1, each.reason, each.message, each.event) for each in firsts), None)
 

@@ -49,7 +49,10 @@ class Evaluation:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def arms_of_run(self) -> list[tuple[str, str]]:
-        """Returns, for each place, its group and the name of an arm there that ends with `id`."""
+        """Returns, for each place, its group and the name of an arm there for this run alone.
+
+        The name ends with `id`. The arm need not exist.
+        """
         return [
             (group, f"{name_with_seed(group, config.seed)}-{self.id}")
             for group, config in self.places

@@ -80,7 +80,11 @@ def _number(given: Any, depth: int) -> Any:
 
 
 def _object(given: Any, depth: int) -> Any:
-    """Returns the items of a small array, the string of another object, or its class's name."""
+    """Converts an array to its items, and another object to its text or its plain value.
+
+    Returns the name of the class instead if an array is too large or nested too deeply, or if an
+    object has no text of its own.
+    """
     try:
         if hasattr(given, "tolist"):
             is_small = depth < _MAX_DEPTH and math.prod(given.shape) <= _MAX_ITEMS
