@@ -15,7 +15,7 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Writes a JSON file as Python does, with NaN and Infinity for such numbers."""
+    """Writes a JSON file as Python does. NaN and Infinity are written without quotes."""
     return write_text(path, json.dumps(value))
 
 

@@ -1,4 +1,4 @@
-"""Writes TensorBoard event files, framed as TFRecord, with checksums."""
+"""Writes TensorBoard event files, which contain records with checksums in TFRecord format."""
 
 import struct
 from pathlib import Path

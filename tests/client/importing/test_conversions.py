@@ -52,9 +52,10 @@ from tests.each import each
     ],
 )
 def test_a_configuration_of_another_tool(source: object, config: RunConfig) -> None:
-    """Fields that Podium's run config has are converted to its types.
+    """A setting with the name of a field of the run config is converted to the type of the field.
 
-    All other fields are kept in the extras.
+    Other settings, and values that do not fit their field, are kept in the extras, unless they are
+    empty.
     """
     assert run_config_from(source, "run", more=None) == config
     config.extras["more"] = 0
@@ -138,9 +139,9 @@ def test_a_file_that_is_no_yaml_mapping(tmp_path: Path, text: str, why: str) -> 
 
 
 def test_the_leaves_of_nested_objects() -> None:
-    """Nested objects are split into values with dotted keys.
+    """Nested objects are split into values with dotted keys. An empty object has no values.
 
-    An object with the key `_type` can stay one value. An empty object has no values.
+    With `whole="_type"`, an object that has the key `_type` is not split.
     """
     values = {"a": {"b": 1, "c": {"_type": "image"}, "d": {}}, "e": [{"f": 1}]}
     assert dict(leaves(values, whole="_type")) == {
@@ -182,7 +183,10 @@ def test_the_configuration_of_an_mlflow_run() -> None:
     ],
 )
 def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> None:
-    """A metric key gets the prefix of its data set if it has none, or has `eval_` by mistake."""
+    """In the results of a data set such as `test`, a metric key without the prefix `test_` gets it.
+
+    A wrong prefix `eval_` is replaced. Results of `train` and `all` are not changed.
+    """
     assert hf_trainer._with_prefix(content, split) == found
 
 
@@ -200,7 +204,7 @@ def test_keys_without_their_data_set(split: str, content: Any, found: Any) -> No
 def test_the_name_of_a_training_run(path: str, *, is_whole_folder: bool, name: str) -> None:
     """A training run is named after its folder.
 
-    `is_whole_folder` leaves out the name of a checkpoint. If the name of the folder is generic, the
-    name of its parent folder comes before it.
+    The name of its checkpoint is added, unless `is_whole_folder` is set. If the name of the folder
+    is generic, the name of its parent folder comes before it.
     """
     assert hf_trainer._name(Path(path), is_whole_folder=is_whole_folder) == name

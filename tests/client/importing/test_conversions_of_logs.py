@@ -92,9 +92,9 @@ def test_a_status_of_evsys(value: object, error: str | None, status: str) -> Non
 
 
 def test_texts_of_evsys() -> None:
-    """Words such as "(none)" and "null" count as a missing value.
+    """Texts such as "(none)" and "null" count as a missing value.
 
-    The success metric is read from the words of a conclusion about the best arm.
+    The success metric is read from the sentence of a conclusion that begins with "Best arm:".
     """
     assert [_common.text_or_none(each) for each in (None, "", "(none)", "null", "None")] == [
         None
@@ -121,7 +121,7 @@ def test_empty_cells_of_a_table() -> None:
 
 
 def test_names_of_folders_of_tensorboard() -> None:
-    """Folder names for training, for evals, and generic names are told apart.
+    """A folder's name is recognized as one for training, as one for an eval, or as generic.
 
     Only whole words count, in upper or lower case.
     """
@@ -195,7 +195,7 @@ def test_a_wandb_run_that_was_resumed() -> None:
 def test_facts_and_steps_of_a_wandb_run() -> None:
     """A later run record adds its facts to those of earlier ones.
 
-    A row without a step of its own has the logged `_step`.
+    If a row has no step of its own, the value that was logged as `_step` is its step.
     """
     run = _run._Run("r")
     values = [{"key": key, "value_json": "4"} for key in ("_step", "loss")]

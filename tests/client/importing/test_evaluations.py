@@ -21,7 +21,10 @@ from tests.each import each
     ],
 )
 def test_the_model_of_an_evaluation(config: Any, name: object, model: str) -> None:
-    """A model has the name stated in the file, or else that of the argument that names a model."""
+    """A model's name is `model_name` of the file, or else an argument such as `pretrained`.
+
+    If neither is given, it is `model` of the configuration, or else "model".
+    """
     assert lm_eval._model({"model_name": name, "config": config}) == model
 
 

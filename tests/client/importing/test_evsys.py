@@ -56,7 +56,10 @@ def _store(folder: Path) -> Path:
 
 
 def test_a_store_is_experiments_with_their_arms(tmp_path: Path) -> None:
-    """Each generation is an arm of its experiment. An experiment's name gets part of its ID."""
+    """Each folder in `generations` is an arm of its experiment.
+
+    Part of the experiment's ID is added to the experiment's name.
+    """
     folder = _generation(_store(tmp_path), "a1", "base__s7", group_id="g1", status="completed")
     write_lines(
         folder / "evals.jsonl",

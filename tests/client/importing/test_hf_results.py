@@ -28,7 +28,10 @@ def _write_results(folder: Path, **more: Any) -> None:
 
 
 def test_results_beside_a_state_are_post_training_rows_of_its_arm(tmp_path: Path) -> None:
-    """The arm has the in-loop row of the log, and post-training rows from the results files."""
+    """Results files beside a trainer state become post-training rows of the arm of that state.
+
+    The arm's in-loop row comes from the log in the state.
+    """
     write_json(tmp_path / "run" / "trainer_state.json", _STATE)
     _write_results(tmp_path / "run", perplexity=2.125)
     found = results(tmp_path)
@@ -47,7 +50,10 @@ def test_results_beside_a_state_are_post_training_rows_of_its_arm(tmp_path: Path
 def test_a_training_without_its_own_results_is_not_finished_by_an_evaluation(
     tmp_path: Path,
 ) -> None:
-    """An evaluation of an unfinished training run is a post-training row. The arm is running."""
+    """An evaluation of an unfinished training run becomes a post-training row of its arm.
+
+    The arm's status is still running.
+    """
     write_json(tmp_path / "run" / "trainer_state.json", _STATE)
     write_json(tmp_path / "run" / "eval_results.json", _EVAL)
     arm = results(tmp_path).arms["run"]
@@ -107,7 +113,7 @@ def test_bad_results_are_reported_and_the_state_is_imported(
 
 
 def test_files_of_other_tools_with_these_names_are_not_claimed(tmp_path: Path) -> None:
-    """A results file is not claimed if it has no runtime and no state is beside it.
+    """A results file is not claimed if no key ends with `_runtime`, and no state is beside it.
 
     Any tool may have written such a file.
     """

@@ -137,7 +137,7 @@ def test_nan_is_a_value(tmp_path: Path) -> None:
 def test_the_longest_training_of_a_folder_has_the_folders_name(tmp_path: Path) -> None:
     """The arm of the longest log in a folder is named after the folder, not after its checkpoint.
 
-    A checkpoint that is imported alone has its own name, too.
+    If a checkpoint is imported alone, the arm's name also contains the name of the checkpoint.
     """
     for steps in (2, 4):
         log = _LOG[:steps]
@@ -171,7 +171,10 @@ def test_a_checkpoint_with_nan_in_its_log_is_an_earlier_state(tmp_path: Path) ->
 
 
 def test_an_evaluation_of_the_test_set_is_an_eval(tmp_path: Path) -> None:
-    """Metrics with a runtime of their own are an eval with any prefix except for `train_`."""
+    """If a log entry has a key `PREFIX_runtime`, its metrics with this prefix are an eval.
+
+    Only the prefix `train` does not stand for an eval.
+    """
     log = [
         {"step": 4, "test_loss": 0.5, "test_f1": 0.25, "test_runtime": 2.0},
         {"step": 4, "eval_loss": 0.5, "eval_runtime": 1.0, "eval_a_loss": 1.5, "eval_a_runtime": 3},

@@ -238,7 +238,10 @@ def test_an_arm_larger_than_a_call_is_imported_whole(client: podium.Client, tmp_
 
 
 def test_a_missing_path_and_an_unknown_kind(client: podium.Client, tmp_path: Path) -> None:
-    """A missing path and an unknown kind are errors. If the kind is given, any file is read."""
+    """A missing path and an unknown kind are errors.
+
+    If a single file is imported with a given kind, it is read, whatever its name is.
+    """
     with pytest.raises(ValueError, match="nowhere does not exist"):
         import_results(client, tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"give one of .*hf_trainer, .*notes"):

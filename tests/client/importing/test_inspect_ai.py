@@ -73,7 +73,7 @@ def test_a_log_is_an_arm_with_its_scores(tmp_path: Path) -> None:
 
 
 def test_a_zip_and_its_json_twin_are_one_arm(tmp_path: Path) -> None:
-    """Both formats of a log give the same result, whatever else they contain."""
+    """Both formats of a log give the same arm. The log's samples do not change the arm."""
     write_json(tmp_path / "a.json", {**_said(), "samples": [{"id": 1}]})
     _zip(tmp_path / "b.eval", header=_said(), samples__1={"id": 1})
     assert results(tmp_path / "a.json").arms == results(tmp_path / "b.eval").arms
@@ -175,8 +175,7 @@ def test_logs_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
 def test_logs_compressed_with_zstandard_are_read(tmp_path: Path) -> None:
     """A log that is compressed with Zstandard is read.
 
-    Inspect writes such logs by default. Without a package, Python can read them only from version
-    3.14 on.
+    Inspect writes such logs by default. Before version 3.14, Python needs a package to read them.
     """
     _zip(tmp_path / "log.eval", _ZSTANDARD, header=_said())
     assert results(tmp_path).arms[_NAME].score("suite/popularity.accuracy") == 1.0

@@ -69,7 +69,10 @@ def test_the_earliest_evaluation_of_a_task_is_in_the_main_arm() -> None:
 
 
 def test_a_third_arm_of_one_run_has_the_name_of_its_file() -> None:
-    """The third arm of a run is named after its file. The second one already has the run's ID."""
+    """If a run has three evaluations of one task, the arm of the third one is named after its file.
+
+    The name of the second arm already ends with the run's ID.
+    """
     files = [_found("a", _row("t", day), seconds=day) for day in (1, 2, 3)]
     for day, file in enumerate(files):
         file.arm.name = f"m@{day}"
@@ -77,7 +80,7 @@ def test_a_third_arm_of_one_run_has_the_name_of_its_file() -> None:
 
 
 def test_an_evaluation_that_is_recorded_stays_in_its_arm() -> None:
-    """An evaluation is found in a recorded arm by one row with the same task and time.
+    """An evaluation belongs to the recorded arm that has a row with the same task and time.
 
     Its other rows may have been scored again since.
     """
@@ -100,9 +103,10 @@ def test_an_evaluation_that_is_recorded_stays_in_its_arm() -> None:
 def test_evaluations_without_times_are_told_apart_by_all_of_their_metrics(
     rows: list[EvalResult], name: str
 ) -> None:
-    """An evaluation without times is in an arm only if the arm has all of its rows and metrics.
+    """An evaluation without times counts as recorded only if the arm has all of its rows.
 
-    A task that the arm lacks is added to it.
+    The metrics must be equal. If the arm has none of its tasks, they are added to the arm.
+    Otherwise, the evaluation becomes another arm.
     """
     recorded = _arm("m-seed1", _row("t", None, 0.5))
     assert list(_joined([_found("b", *rows)], recorded)) == [name]
@@ -195,7 +199,10 @@ def test_too_many_facts_are_reduced_to_durations() -> None:
 
 
 def test_a_note_names_the_reason_of_another_arm() -> None:
-    """A note says whether another arm has a task with the same settings or with other settings."""
+    """If a file becomes another arm, a note says which arm already has the file's task.
+
+    The note also says whether that arm has the task with the same settings or with other ones.
+    """
     other = _row("t", 3)
     other.benchmark_id = "t@2"
     files = [_found("a", _row("t", 1)), _found("b", _row("t", 2)), _found("c", other)]

@@ -39,7 +39,7 @@ def _inspect(folder: Path, task: str, run: str, day: int, **said: Any) -> Path:
 
 
 def _rows(client: podium.Client, kind: str) -> dict[str, list[str]]:
-    """Returns the names of the evals of each arm, by the arm's name without the digest."""
+    """Returns the names of the evals of each arm. The keys are the arms' names without digests."""
     experiment = client.experiment(kind)
     found = {}
     for arm in experiment.arms():
@@ -50,7 +50,10 @@ def _rows(client: podium.Client, kind: str) -> dict[str, list[str]]:
 
 
 def _twice(client: podium.Client, path: Path) -> ImportReport:
-    """Imports files twice, after a dry run, and checks that the reports agree."""
+    """Imports files twice, after a dry run. Returns the report of the first import.
+
+    Checks that the dry run gives the same report, and that the second import records nothing.
+    """
     rehearsed, report = import_results(client, path, dry_run=True), import_results(client, path)
     again = import_results(client, path)
     assert rehearsed == report
@@ -91,7 +94,7 @@ def test_the_order_of_imports_does_not_matter(client: podium.Client, tmp_path: P
 def test_a_repeated_task_is_another_member_of_the_group(
     client: podium.Client, tmp_path: Path, at_once: bool
 ) -> None:
-    """All tasks of a repetition become a second arm of the group. A note says so."""
+    """Tasks that were evaluated again become a second arm of the same group. A note says so."""
     files = [
         _lm_eval(tmp_path, task, day, value=0.25 * day) for day in (1, 2) for task in ("a", "b")
     ]
@@ -115,7 +118,7 @@ def test_a_repeated_task_is_another_member_of_the_group(
 def test_other_settings_are_another_group(client: podium.Client, tmp_path: Path) -> None:
     """Evaluations with other settings are in other groups, so they are never averaged.
 
-    These may be settings of the call or of the task.
+    The settings that differ may be those of the whole evaluation or of a single task.
     """
     _lm_eval(tmp_path, "a", 1)
     call = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0}
@@ -136,7 +139,7 @@ def test_other_settings_are_another_group(client: podium.Client, tmp_path: Path)
 def test_tasks_with_the_same_other_settings_are_one_arm(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """All tasks of a model with no examples are one arm. All tasks with 5 examples are another."""
+    """All tasks without few-shot examples become one arm, and all tasks with five another arm."""
     call = {"model": "hf", "model_args": "pretrained=m", "random_seed": 0}
     for day, shots in ((1, 0), (4, 5)):
         for number, task in enumerate(("a", "b", "c")):
@@ -179,7 +182,10 @@ def test_settings_that_change_no_result_may_differ(client: podium.Client, tmp_pa
 
 
 def test_files_without_a_date(client: podium.Client, tmp_path: Path) -> None:
-    """If files have no date, equal results are the same evaluation, and others are a repetition."""
+    """Two files without a date are the same evaluation if they have equal results.
+
+    A file with other results is a repetition, and becomes another arm.
+    """
     for name, value in (("one", 0.5), ("copy", 0.5), ("other", 0.75)):
         content = {"results": {"t": {"acc": value}}, "config": {"model_args": "pretrained=m"}}
         write_json(tmp_path / name / "results.json", content)
@@ -190,7 +196,10 @@ def test_files_without_a_date(client: podium.Client, tmp_path: Path) -> None:
 
 
 def test_logs_of_inspect(client: podium.Client, tmp_path: Path) -> None:
-    """Logs of several runs are one arm. Failed logs and other solvers are arms of their own."""
+    """Logs of several runs become one arm.
+
+    A repeated task, a failed log, and a log with another solver become an arm of their own each.
+    """
     _inspect(tmp_path, "a", "run1", 1)
     _inspect(tmp_path, "b", "run2", 2)
     _inspect(tmp_path, "a", "run3", 3)

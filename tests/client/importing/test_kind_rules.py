@@ -66,7 +66,10 @@ def test_the_duration_of_a_run(start: int, end: int | None, seconds: float | Non
 
 
 def test_the_last_value_of_a_metric(tmp_path: Path) -> None:
-    """The last value has the greatest step, then the latest time, and then the last line."""
+    """The last value of a metric is the one with the greatest step.
+
+    Among values of the same step, the latest one counts, or the last line if the times are equal.
+    """
     write_text(tmp_path / "loss", "9 1 1\n1 2 2\n3 3 2\n3 4 2\n2 5 2\n")
     write_text(tmp_path / "val_acc", "2000 0.5 7\n5000 0.25 7\n")
     write_text(tmp_path / "val_f1", "1000 0.75 7\n")
@@ -114,7 +117,10 @@ def test_a_training_that_is_finished(
 
 
 def test_the_rows_of_a_log_entry() -> None:
-    """A metric belongs to the data set with the longest matching name. No duration is negative."""
+    """A metric belongs to the data set with the longest matching prefix, such as `eval_long`.
+
+    A negative duration becomes 0.
+    """
     entry = {
         "eval_loss": 1.0,
         "eval_runtime": -1.0,
@@ -142,7 +148,7 @@ def test_the_duration_of_a_training_is_the_last_one() -> None:
 def test_the_results_of_a_test_set_come_first() -> None:
     """The rows of `predict` and `test` come before that of `eval`, and have the tag "test".
 
-    So the primary eval is that of the data that was predicted or tested last.
+    So the first of these rows is the primary eval.
     """
     splits = ("eval", "test", "predict")
     results = {f"{split}_{key}": 1.0 for split in splits for key in ("acc", "runtime")}
@@ -178,7 +184,10 @@ def _content(**fields: Any) -> dict[str, Any]:
 
 
 def test_the_row_of_a_task() -> None:
-    """A filter stays in the name of a metric, unless it is `none`. Strings are not metrics."""
+    """The filter after the comma of a metric, as in `f1,strict`, stays, unless it is `none`.
+
+    Values that are strings are not metrics.
+    """
     [row] = lm_eval.evals_of(_content(versions={"t": 2}, **{"n-shot": {"t": 0}}), None)
     assert row.metrics == {"acc": 0.5, "f1,strict": 0.25, "n_samples": 9.0}
     assert (row.benchmark_id, row.tags, row.step) == ("t@2,0-shot", ["test"], None)
@@ -198,7 +207,7 @@ def test_the_samples_of_a_group(counts: dict[str, int], found: dict[str, float])
 
 
 def test_metrics_whose_smaller_values_are_better() -> None:
-    """A metric with a filter has the direction that the file gives for the metric without it."""
+    """The metric `f1,strict`, with a filter, gets the direction that the file gives for `f1`."""
     better = {"t": {"f1": False, "acc": True}}
     assert lm_eval.directions_of(_content(higher_is_better=better)) == {"t.f1,strict": "minimize"}
 
@@ -261,9 +270,9 @@ def test_the_names_of_scores_are_unique() -> None:
 
 
 def test_settings_that_change_what_is_measured() -> None:
-    """Settings of the program and of the log are left out, and so is the seed.
+    """Of the settings of an evaluation, only those that change what is measured are kept.
 
-    The seed has a field of its own.
+    Settings of the program and of logging are left out. So is the seed, which has its own field.
     """
     settings = {"limit": 3, "max_connections": 9, "log_level": "info", "seed": 7, "epochs": None}
     assert inspect_ai._kept(settings) == {"limit": 3}
@@ -291,7 +300,10 @@ _VECTOR = {"dim": [{"size": 1}]}
     ],
 )
 def test_a_scalar_of_tensorboard(fields: dict[str, Any], number: float | None) -> None:
-    """A scalar is read from each numeric type, in its own size. A vector is not a scalar."""
+    """A scalar is read from the field `simple_value`, or from a tensor with a numeric type.
+
+    A vector, a tensor of another type, and content of a wrong length are not scalars.
+    """
     assert _events.scalar(_events._MESSAGES["Value"](**fields)) == number
 
 

@@ -108,7 +108,7 @@ def test_hyperparameters_that_cannot_be_read_are_reported(tmp_path: Path, hparam
 def test_tables_without_the_marks_are_not_claimed(tmp_path: Path) -> None:
     """A metrics.csv is not claimed without a column `step`, or without hparams.yaml beside it.
 
-    Only in a folder `version_N` is hparams.yaml not needed.
+    Nor is hparams.yaml alone.
     """
     write_text(tmp_path / "a" / "metrics.csv", _METRICS)
     _write_run(tmp_path / "b", "name,accuracy\nx,0.5\n")

@@ -59,7 +59,7 @@ def test_the_count_of_recent_files(tmp_path: Path) -> None:
 def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
     """Each task is an eval with values, standard errors and counts. A value "N/A" is left out.
 
-    The eval of a group has its tasks as breakdowns.
+    The eval of a group of tasks has the metrics of each task as breakdowns.
     """
     write_json(tmp_path / "results_1.json", _said())
     arm = _one(tmp_path)
@@ -82,7 +82,7 @@ def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
 
 
 def test_a_metric_under_several_filters_is_several_metrics(tmp_path: Path) -> None:
-    """A filter stays part of a metric's name, unless it is `none`."""
+    """If a metric has values for two filters, it becomes two metrics, such as `em,flexible`."""
     task = {"em,strict-match": 0.25, "em_stderr,strict-match": 0.125, "em,flexible": 0.5}
     write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
     assert _one(tmp_path).evals[0].metrics == task
@@ -99,7 +99,7 @@ def test_a_metric_under_several_filters_is_several_metrics(tmp_path: Path) -> No
 def test_the_model_is_found_where_the_file_has_it(
     tmp_path: Path, config: dict[str, Any], model: str
 ) -> None:
-    """Without a name, the model is read from its arguments, which may be one string."""
+    """Without `model_name`, the model is read from `model_args`, or else from `model`."""
     write_json(tmp_path / "results.json", _said(config=config, model_name=""))
     assert _one(tmp_path).run_config.model == podium.ModelConfig(model)
 
@@ -131,7 +131,10 @@ def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
 
 
 def test_other_json_is_not_claimed(tmp_path: Path) -> None:
-    """A file that only looks like results is not claimed. If the kind is given, it is reported."""
+    """A file that only looks like results is not claimed.
+
+    If the kind is given, the file is reported as not imported.
+    """
     write_json(tmp_path / "other.json", {"results": [1, 2], "config": {}})
     write_text(tmp_path / "torn.json", '{"results": {"a"')
     assert results(tmp_path) == ({}, [], {}, set())

@@ -46,7 +46,10 @@ def test_a_run_is_an_arm_with_its_parameters(tmp_path: Path) -> None:
 
 
 def test_metrics_are_training_or_evals_by_their_names(tmp_path: Path) -> None:
-    """Metrics whose names begin like an evaluation become rows. Others become series."""
+    """Metrics whose names begin with a word such as `eval` or `val` become rows.
+
+    Others become series.
+    """
     run = _store(tmp_path)
     write_text(run / "metrics" / "rollout" / "exploration rate", "1 0.9 1\n2 0.5 2\n3 0.7 2\n")
     write_text(run / "metrics" / "eval" / "reward", "1000 -3.5 1\n2000 -1.5 2\n")
@@ -159,7 +162,10 @@ def test_deleted_experiments_are_reported(tmp_path: Path) -> None:
 
 
 def test_each_run_is_a_place_of_its_own(client: podium.Client, tmp_path: Path) -> None:
-    """Each run of a store is one step of the progress. A bad run does not affect the others."""
+    """The progress of an import counts each run of a store as one step.
+
+    A bad run does not affect the others.
+    """
     run = _store(tmp_path)
     for number in range(3):
         other = run.with_name(f"{number:032x}")

@@ -122,7 +122,10 @@ _storages = pytest.mark.parametrize("write", [_write_sqlite, _write_journal])
 
 @_storages
 def test_a_study_is_an_experiment_and_a_trial_an_arm(tmp_path: Path, write: _Write) -> None:
-    """Parameters are the configuration, reported values in-loop rows, and values the result."""
+    """A trial's parameters become the configuration of its arm.
+
+    Values that the trial reported become in-loop rows. Its final values become a post-training row.
+    """
     found = list(read_results(write(tmp_path / "study.storage")))
     search, two = [item for item in found if isinstance(item, FoundExperiment)]
     assert (search.name, search.direction, search.success_metric) == (
@@ -194,7 +197,7 @@ def test_another_study_does_not_overwrite_one_of_the_same_name(
 ) -> None:
     """Another study with the same name is rejected.
 
-    The start of its first trial shows the difference.
+    It is recognized as another one because its first trial started at another time.
     """
     import_results(client, _write_journal(tmp_path / "a.log"))
     write_lines(
@@ -282,7 +285,10 @@ def test_other_files_are_not_claimed(tmp_path: Path) -> None:
 
 
 def test_the_number_of_a_trial_in_sqlite(tmp_path: Path) -> None:
-    """An arm has the number of its trial, or the place of its row if the number is missing."""
+    """The name of an arm contains the number of its trial.
+
+    If the numbers are missing, the trials of the study are counted from 0.
+    """
     path = _write_sqlite(tmp_path / "a.db")
     for change, numbers in (
         ("DELETE FROM trials WHERE number < 2 AND study_id = 1", [2, 3, 4]),

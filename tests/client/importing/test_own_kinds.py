@@ -155,7 +155,10 @@ def test_an_importer_that_fails_at_one_file(
 def test_an_importer_whose_claims_raises_an_error(
     client: podium.Client, tmp_path: Path, known: Callable[..., None]
 ) -> None:
-    """If `claims` of an importer raises an error, the path is reported and offered to others."""
+    """If `claims` of an importer raises an error, the path is reported.
+
+    Other importers can still read the path.
+    """
     known(own=_Raising)
     report = import_results(client, _results(tmp_path) / "run", dry_run=True)
     assert [(Path(item.source).name, item.why) for item in report.not_imported] == [

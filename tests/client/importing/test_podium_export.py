@@ -233,7 +233,7 @@ def test_bad_lines_of_an_export_are_reported(client: podium.Client, tmp_path: Pa
 
 
 def test_points_without_a_step(tmp_path: Path) -> None:
-    """Metrics without a step are not points of a series, and their line is not reported."""
+    """Metrics without a step are not points of a series. Their line is not reported as bad."""
     plain = podium.ArmResult("a", podium.RunConfig("a"), "completed")
     arm = {"experiment": "e", **json_form.to_json(plain)}
     points = {"experiment": "e", "event": "metrics_recorded", "arm": "a", "metrics": {"x": 1.5}}

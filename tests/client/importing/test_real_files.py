@@ -82,7 +82,7 @@ def test_hf_trainer(client: podium.Client) -> None:
 
 
 def test_lm_eval(client: podium.Client) -> None:
-    """Seven arms are imported, with filters, N/A, NaN, Infinity and files in old formats."""
+    """Seven arms are imported. The files have filters, N/A, NaN, Infinity, and old formats."""
     report = _imported(client, "lm_eval")
     assert (report.recorded, report.not_imported) == (7, [])
     arms = {arm.name.partition("@")[0]: arm.name for arm in client.experiment("lm_eval").arms()}
@@ -151,7 +151,7 @@ def test_wandb(client: podium.Client) -> None:
 
 
 def test_tensorboard(client: podium.Client) -> None:
-    """A run of an old Keras is imported, with 17 epochs and an in-loop row for each of them."""
+    """A run of an old version of Keras is imported, with an in-loop row for each of 17 epochs."""
     report = _imported(client, "tensorboard")
     assert (report.recorded, report.not_imported) == (1, [])
     arm = client.arm("tensorboard", "assets").get()

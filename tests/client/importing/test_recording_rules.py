@@ -59,7 +59,7 @@ def _arm(name: str = "a", *rows: EvalResult, **fields: Any) -> ArmResult:
 def test_a_described_experiment() -> None:
     """An experiment is declared with all fields of the source, and its conclusion is recorded.
 
-    An import into another experiment declares only the directions.
+    If the import goes into an experiment that the user chose, only the directions are declared.
     """
     found = FoundExperiment(
         "e", "f", "h", "m", "minimize", {"n": "maximize"}, "p", "c", ["t"], {"k": 1}
@@ -182,9 +182,9 @@ def test_arms_that_their_own_process_recorded() -> None:
     ids=str,
 )
 def test_the_same_results(changes: dict[str, Any], *, is_same: bool) -> None:
-    """A recorded arm has a source's results if it has its run, status, rows and metrics.
+    """A recorded arm has a source's results if it has the source's run, status, rows and metrics.
 
-    More metrics in the recorded arm do not matter.
+    More rows or metrics in the recorded arm do not matter.
     """
     existing = _arm(
         "a", EvalResult("v", metrics={"m": 1}, step=0), metrics={"x": 1, "y": 2}, run_id="r"
@@ -197,7 +197,7 @@ def test_the_same_results(changes: dict[str, Any], *, is_same: bool) -> None:
 def test_arms_that_are_compared() -> None:
     """Two arms are equal even if their rows are in another order.
 
-    The eval metrics count only if the arm has no rows, from which a server derives them.
+    If an arm has rows, its eval metrics are not compared, since a server derives them from these.
     """
     rows = [EvalResult("v", metrics={"m": 1}), EvalResult("v", step=0), EvalResult("v", step=-1)]
     given = _arm("a", *rows, eval_metrics={"z": 1}, eval_breakdowns={"b": 2})
@@ -210,7 +210,7 @@ def test_arms_that_are_compared() -> None:
 def test_the_series_of_an_arm() -> None:
     """Values of series are sent in the order of steps.
 
-    If a metric differs from the last value of its series, it is sent at the end.
+    Then the arm's metrics that differ from the last value of their series are sent without a step.
     """
     arm = _arm("a", metrics={"x": 9, "y": 4, "z": 1})
     series = {"x": Series("x", [1, 5], [2, 3]), "y": Series("y", [5], [4])}

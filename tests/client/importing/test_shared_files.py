@@ -27,7 +27,7 @@ from tests.each import each
     ],
 )
 def test_rows_of_a_table(tmp_path: Path, text: str, rows: list[tuple[int, Any]]) -> None:
-    """Each row has the number of its last line.
+    """Each row of a table is read with the number of the line on which it ends.
 
     A row without a cell for each column is an error.
     """
@@ -175,9 +175,9 @@ def test_a_database_is_only_read(tmp_path: Path) -> None:
 
 
 def test_a_linked_folder_is_searched_once(tmp_path: Path) -> None:
-    """A second link to a folder adds nothing.
+    """If two links lead to the same folder, it is searched once.
 
-    Nor does a link to a folder around or in the results.
+    A link to a folder that contains the results, or to a folder in them, adds nothing.
     """
     results, other = tmp_path / "results", tmp_path / "other"
     for folder in (results / "own", other):

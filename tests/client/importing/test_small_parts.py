@@ -158,7 +158,7 @@ def test_a_name_over_the_limit() -> None:
     ],
 )
 def test_a_folder_with_a_generic_name(folder: str, name: str) -> None:
-    """Up to two parents come before a generic name, until one has a name of its own."""
+    """The names of up to two parents come before a generic name, until one is not generic."""
     assert name_of_folder(Path(folder), lambda path: path.name == "logs") == name
 
 

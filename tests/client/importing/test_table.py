@@ -24,7 +24,10 @@ def _read(path: Path, **mapping: Any) -> tuple[dict[str, FoundArm], list[str]]:
 
 
 def test_a_log_with_steps_has_series_and_in_loop_rows(tmp_path: Path) -> None:
-    """Metrics of rows with a step become series, or in-loop rows if named like an evaluation."""
+    """Metrics of rows with a step become series.
+
+    A metric whose name begins with a word such as `val` becomes in-loop rows instead.
+    """
     path = write_text(tmp_path / "sweep.csv", _LOG)
     arms, why = _read(path, arm="model", step="iteration", metric=["loss", "val_acc"])
     assert (list(arms), why) == (["a", "b"], [])
@@ -164,7 +167,7 @@ def test_bad_rows_are_reported_and_the_others_are_imported(
 def test_rows_that_are_not_utf8_are_reported(tmp_path: Path) -> None:
     """Rows that are not UTF-8 are reported.
 
-    So two names that differ in them do not become one arm.
+    Otherwise, two names that differ only in bad characters could become one arm.
     """
     path = tmp_path / "latin.csv"
     path.write_bytes("model,acc\nMüller,1\nMöller,2\nplain,3\n".encode("latin-1"))

@@ -31,9 +31,9 @@ def test_the_checksum_is_that_of_tensorflow() -> None:
 
 
 def test_tags_become_series_and_in_loop_rows(tmp_path: Path) -> None:
-    """A tag that begins or ends like an evaluation is a metric of an eval. Others are series.
+    """A tag with a word such as `val` at its beginning or end is a metric of an eval.
 
-    The row of the last step is also the result.
+    Other tags are series. The eval row of the last step is also imported as a post-training row.
     """
     write_events(
         tmp_path / "exp",
@@ -242,7 +242,10 @@ def test_hyperparameters_in_events_and_in_a_file(tmp_path: Path) -> None:
 
 
 def test_the_first_file_of_a_run(tmp_path: Path) -> None:
-    """A run is identified by the event file with the earliest time in its name, in any folder."""
+    """A run is identified by the event file with the earliest time in its name.
+
+    This file can be in any folder of the run.
+    """
     early, late = (f"events.out.tfevents.{time}.host" for time in (1, 2))
     file = write_events(tmp_path / "run" / "validation", scalars(1, loss=0.5), name=early)
     identity = tensorboard._identity([file])

@@ -103,7 +103,10 @@ def test_an_unfinished_run_has_no_results_of_its_in_loop_evals(
 
 
 def test_values_of_recent_versions_have_types(tmp_path: Path) -> None:
-    """In logs of recent versions, a number is read from the field of its type or from JSON."""
+    """In logs of recent versions, each value is in a field for its type, such as `integer`.
+
+    Numbers are read from these fields, and from the field `json`. A boolean is not a metric.
+    """
     items = [
         {"key": "loss", "number": 0.125},
         {"key": "count", "integer": -3},
@@ -129,7 +132,10 @@ def test_a_resumed_run_is_one_arm(client: podium.Client, tmp_path: Path) -> None
 
 
 def test_a_run_without_its_log_has_its_summary(tmp_path: Path) -> None:
-    """A run without its log is imported from its summary and its config.yaml, and reported."""
+    """A run without its log is imported from its summary and its config.yaml.
+
+    The report says that the log is missing.
+    """
     files = tmp_path / _FOLDER / "files"
     summary = {"loss": 0.5, "val_acc": 0.75, "_wandb": {"runtime": 3}, "_step": 9}
     write_json(files / "wandb-summary.json", summary)

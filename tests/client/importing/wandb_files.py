@@ -47,7 +47,7 @@ def _append(out: bytearray, data: bytes) -> None:
 
 
 def changes(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a message that sets values."""
+    """Returns the fields of a W&B message that sets the given values."""
     return {
         "update": [{"key": key, "value_json": json.dumps(value)} for key, value in values.items()]
     }

@@ -46,7 +46,10 @@ def _task(name: str = "toy", *, fails: bool = False) -> Task:
 
 
 def test_a_task(ended: Ended, server: RunningServer, tmp_path: Path) -> None:
-    """The arm of a task has the rows and settings of its log's import, and the count of samples."""
+    """The arm of a task has the same rows and settings as an import of the task's log.
+
+    The arm's metric `samples` is the number of samples. A later import of the log changes nothing.
+    """
     record_evals("evals")
     (log,) = eval(_task(), model=_MODEL, log_dir=str(tmp_path), display="none")
     assert log.status == "success"

@@ -62,7 +62,10 @@ def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
 
 @pytest.mark.parametrize("rounds", [5, 50])
 def test_early_stopping_makes_the_best_round_the_result(ended: Ended, rounds: int) -> None:
-    """With early stopping, the best round is the result, even if all rounds are trained."""
+    """With the early stopping callback, the best round is the result.
+
+    This is so whether training really stops early or all rounds are trained.
+    """
     with PodiumCallback("early", f"arm{rounds}") as callback:
         history = _train(rounds, callback, lightgbm.early_stopping(20, True, verbose=False))  # noqa: FBT003
     losses = history["val"]["binary_logloss"]

@@ -38,7 +38,7 @@ _TASK = {
 class _Model(LM):  # type: ignore[misc, unused-ignore]
     """A model that prefers `yes`.
 
-    It notes whether the tracker has begun its arm when it answers.
+    When the model answers, it stores in `was_running` whether the tracker has begun its arm.
     """
 
     def __init__(self, tracker: PodiumTracker, *, fails: bool = False) -> None:

@@ -30,7 +30,10 @@ class _Pruning(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-
 
 @pytest.mark.parametrize("has_block", [True, False])
 def test_a_pruned_trial(ended: Ended, *, has_block: bool) -> None:
-    """The arm of a pruned trial is cancelled at its step, with and without a `with` block."""
+    """The arm of a pruned trial is cancelled, and its error names the last step.
+
+    A `with` block makes no difference.
+    """
     name = f"pruned{has_block}"
 
     def objective(trial: optuna.Trial) -> float:

@@ -73,7 +73,10 @@ def _losses(log: list[dict[str, Any]]) -> list[float]:
 
 
 def test_evaluations_are_rows_and_the_last_is_the_result(ended: Ended, tmp_path: Path) -> None:
-    """Rows and metrics equal the trainer's own log. The configuration has its arguments."""
+    """Rows and metrics equal the trainer's own log.
+
+    The configuration has the trainer's arguments.
+    """
     trainer = _trainer(tmp_path / "tiny", PodiumCallback("plain"))
     trainer.train()
     arm = ended("plain", "tiny")

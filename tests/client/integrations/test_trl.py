@@ -45,7 +45,7 @@ def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) 
 
 
 def test_preferences(ended: Ended, tmp_path: Path) -> None:
-    """The callback records a DPO trainer. Its rewards are metrics of the rows."""
+    """The callback records training with a DPO trainer. Rewards are metrics of the rows."""
     words = Tokenizer(WordLevel({"good": 0, "bad": 1, _END: 2}, unk_token=_END))
     model = GPT2LMHeadModel(
         GPT2Config(vocab_size=3, n_embd=4, n_layer=1, n_head=1, bos_token_id=2, eos_token_id=2)
@@ -83,9 +83,9 @@ def test_preferences(ended: Ended, tmp_path: Path) -> None:
 
 
 def test_reinforcement(ended: Ended, tmp_path: Path) -> None:
-    """The callback records a GRPO trainer.
+    """The callback records training with a GRPO trainer.
 
-    Its rewards are training metrics and metrics of the rows.
+    Rewards are training metrics, and also metrics of the rows.
     """
     words = Tokenizer(WordLevel({"good": 0, "bad": 1, _END: 2}, unk_token=_END))
     model = GPT2LMHeadModel(

@@ -111,7 +111,7 @@ def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
 def test_hidden_folders_are_deleted_after_an_hour(tmp_path: Path) -> None:
     """`sweep` deletes hidden folders that are older than an hour, and keeps younger ones.
 
-    A process may still be making a stream of a younger one.
+    In a younger one, a process may still be creating a stream.
     """
     outbox = new_outbox(tmp_path)
     for name, age in ((".old", 3_700), (".new", 3_500), ("stream", 9_000)):

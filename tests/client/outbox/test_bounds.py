@@ -120,7 +120,7 @@ def test_a_segment_without_room_on_the_disk_takes_no_budget(
 
 
 def test_a_budget_of_one_segment_is_enough(tmp_path: Path) -> None:
-    """A budget of one segment is enough to continue, as long as each event is delivered."""
+    """A budget of one segment is enough if each event is delivered before the next is appended."""
     budget = Budget(4096)
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
     reader = StreamReader(writer.folder)

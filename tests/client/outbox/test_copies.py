@@ -49,9 +49,9 @@ def test_a_copy_has_the_same_name_stream_and_events(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_copy_made_meanwhile_holds_a_beginning(tmp_path: Path) -> None:
-    """A copy made while the outbox is written has the first events of the stream, without a gap.
+    """From a copy that is made while the outbox is written, only events before a gap are read.
 
-    An event that is missing before a later one would be taken for lost, and skipped.
+    If later events were read, the events in the gap would count as lost.
     """
     writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=32 * 1024)
     random = Random(3)  # noqa: S311 - no secret

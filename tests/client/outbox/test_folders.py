@@ -93,7 +93,10 @@ def test_the_folder_of_another_user_is_rejected(tmp_path: Path) -> None:
 
 
 def test_each_server_has_its_outbox(tmp_path: Path) -> None:
-    """Each address has an outbox of its own, whose name resembles it and whose file contains it."""
+    """Each address has an outbox of its own.
+
+    The outbox's name resembles the address, and a file in the outbox contains the address.
+    """
     addresses = ["localhost:50051", "localhost-50051", "unix:/run/podium.sock", "[::1]:50051", ""]
     folders = [outbox_folder(tmp_path, address) for address in addresses]
     assert len(set(folders)) == 5

@@ -43,7 +43,7 @@ def test_rejected_events_are_kept_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_repeated_rejection_counts_once(tmp_path: Path) -> None:
-    """If a rejection is stored twice, it counts once, and the second one is listed.
+    """If a rejection is stored twice, it counts once, and only the second one is listed.
 
     A sender that was killed after a rejection may store it again.
     """
