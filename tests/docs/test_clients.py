@@ -30,7 +30,8 @@ _EXAMPLES = {
 def _lines(text: str) -> list[str]:
     """Returns the lines of a program without comments, indentation and empty lines.
 
-    The experiment of an arm `lora_rank4` is replaced by that of the document, `rank_sweep`.
+    In a call `arm(EXPERIMENT, "lora_rank4")`, the experiment becomes `rank_sweep`, as in the
+    document.
     """
     text = re.sub(r"//.*", "", text)
     text = re.sub(r'(arm|Arm)\("\w+", "lora_rank4"\)', r'\1("rank_sweep", "lora_rank4")', text)

@@ -70,7 +70,7 @@ def _run(
 
 
 def test_broken_promises_are_found(tmp_path: Path) -> None:
-    """A block fails if its answer differs from the promised one, or if it raises no such error."""
+    """A block fails if a result is not the promised one, or if the promised error is not raised."""
     for text in (
         "1 + 1  # → 3\n",
         "1 + 1  # raises ValueError\n",

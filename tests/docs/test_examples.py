@@ -84,7 +84,7 @@ def test_the_readme_shows_the_live_ranking() -> None:
 
 @pytest.mark.slow
 def test_arms_are_stopped_at_their_rungs() -> None:
-    """The scheduler cancels the worse half of the arms at each of two rungs.
+    """The scheduler cancels the worse half of the arms at each of two steps, the rungs.
 
     A second run on the same server prints the same.
     """

@@ -14,7 +14,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
 
 
 def shown(*arguments: str, address: str) -> str:
-    """Returns what a command prints, with its times as TIME."""
+    """Returns what a command prints, with `TIME` in the place of each time."""
     done = podium(*arguments, address=address)
     assert (done.code, done.err) == (0, "")
     return TIME.sub("TIME", done.out)

@@ -20,8 +20,8 @@ __all__ = ["rows", "run", "run_json", "steps"]
 def run(root: Path, *arguments: str, patience: float = 60) -> Outcome:
     """Runs a command in this process.
 
-    By default, it waits longer for a server than it does for users, because the machine may be
-    busy.
+    The command waits `patience` seconds for a server. By default, this is longer than users wait,
+    because the machine may be busy.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PODIUM_OUTBOX", str(root))

@@ -1,6 +1,6 @@
 """Runs the `podium` command in this process, in a process of its own, or on a terminal.
 
-A process of its own is for server commands, signals, terminals and the end of a process.
+Tests of server commands, signals, terminals and the end of a process need a process of its own.
 """
 
 import contextlib
@@ -115,7 +115,10 @@ def on_terminal(
 def _converse(
     command: subprocess.Popen[bytes], terminal: int, answer: str, stop: signal.Signals | None
 ) -> bytes:
-    """Returns what the command shows until it closes its terminal. Answers its question."""
+    """Returns what the command shows until it closes its terminal.
+
+    When the command asks a question, sends the signal `stop`, if it is given, and types `answer`.
+    """
     shown = b""
     while chunk := _read(terminal):
         shown += chunk
@@ -127,9 +130,10 @@ def _converse(
 
 
 def _connect_seconds(address: str | None) -> float:
-    """Returns the seconds that a command waits for a connection: many if the port is open.
+    """Returns for how many seconds a command waits for a connection.
 
-    A server on a busy machine may need more seconds than users would wait.
+    If the port is open, these are more seconds than users would wait. A server on a busy machine
+    may need them.
     """
     host, _, port = (address or "").rpartition(":")
     try:
@@ -140,7 +144,7 @@ def _connect_seconds(address: str | None) -> float:
 
 
 def _interrupt(command: subprocess.Popen[bytes], terminal: int, stop: signal.Signals) -> None:
-    """Sends a signal to a command that reads from its terminal, until the command reacts.
+    """Repeats a signal to a command that reads from its terminal, until the command reacts.
 
     A signal that arrives just before Python reads does not interrupt the reading.
     """

@@ -40,7 +40,10 @@ def test_arms(address: str) -> None:
 
 
 def test_format_characters_are_escaped(address: str, name: str) -> None:
-    """Characters that only steer how text is shown are printed as escapes. A long error is cut."""
+    """Characters that only control how text is shown are printed as escapes.
+
+    A long error is cut.
+    """
     with library.Client(address) as client:
         config = library.RunConfig("a\u202eb\u2066c\u2028d")
         arm = library.ArmResult(config.name, config, "failed", error="E: " + "x" * 9_000)
@@ -79,7 +82,10 @@ def test_arms_are_filtered(address: str, filters: str, expected: list[str]) -> N
     ],
 )
 def test_huge_numbers_are_usage_errors(address: str, arguments: list[str], code: int) -> None:
-    """A number that no arm can have is a usage error of one line, without a traceback."""
+    """A filter by a number that no configuration can have is a usage error of one line.
+
+    A `--limit` of 20 digits is accepted, and so is a filter by a text of 5,000 brackets.
+    """
     done = podium("arms", "sweep", *arguments, address=address)
     assert done.code == code
     assert done.err.count("\n") <= 1
@@ -211,7 +217,7 @@ def test_the_source_of_given_eval_metrics(address: str, name: str) -> None:
     ],
 )
 def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
-    """If there is no such eval or score, the exit code is 1 and stderr says so.
+    """If an arm does not have the given eval or score, the exit code is 1 and stderr says so.
 
     With `--json`, the output is null.
     """
@@ -233,7 +239,7 @@ def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
 def test_errors_of_the_server(address: str, line: str, code: int, expected: str) -> None:
     """An error of the server is printed as one line on stderr, with its reason.
 
-    Its reason determines the exit code.
+    The reason determines the exit code.
     """
     done = podium(*line.split(), address=address)
     assert (done.code, done.out) == (code, "")
@@ -263,7 +269,7 @@ def test_names_that_look_like_options(address: str) -> None:
 
 
 def test_options_may_stand_before_the_command(address: str) -> None:
-    """The options of every command can stand before or after the command."""
+    """The options that every command has can stand before or after the command."""
     before = podium("--address", address, "--json", "--timeout", "5", "score", "sweep", "r4", "acc")
     assert before.out.startswith('{"value": 1.3333333333333333, ')
     assert podium("score", "sweep", "r4", "acc", "--json", address=address) == before

@@ -112,7 +112,7 @@ def test_as_json(address: str, sweep: str) -> None:
 
 
 def test_nothing_to_compare(address: str, sweep: str) -> None:
-    """If no arm has the eval, a message says that there is nothing to compare.
+    """If no arm has the given eval, a message says that there is nothing to compare.
 
     An unknown name of an arm or group is an error.
     """

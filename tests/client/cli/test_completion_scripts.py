@@ -41,7 +41,7 @@ def test_the_script_of_fish() -> None:
 def test_the_scripts_of_bash_and_zsh() -> None:
     """Both scripts complete the words of each command and action, and the values of each option.
 
-    The zsh script loads the completion of bash, and its comments name only zsh.
+    The zsh script turns on zsh's support for bash completions. Its comment names zsh, not bash.
     """
     bash, zsh = _completion._bash(_commands()), _completion._zsh(_commands())
     for line in (

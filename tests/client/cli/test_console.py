@@ -1,4 +1,4 @@
-"""Tests of what commands write to the terminal, exactly, and of the lines of `podium watch`."""
+"""Tests of the exact text that commands write, and of the lines of `podium watch`."""
 
 import json
 import math
@@ -115,7 +115,7 @@ def test_a_chart_is_as_wide_as_the_terminal(
 def test_a_question(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A question is written to stderr, not to the output.
 
-    Its line ends even if the input ends without a line break.
+    If the answer does not end with a line break, one is written after the question.
     """
     for answer, end in (("y\n", ""), ("", "\n"), ("y", "\n")):
         monkeypatch.setattr("sys.stdin", SimpleNamespace(readline=lambda a=answer: a))

@@ -162,7 +162,7 @@ def test_without_unicode(address: str, sweep: str) -> None:
 def test_a_chart() -> None:
     """In a chart, points are letters, and dots join them.
 
-    The label of a line is the value at the middle of the line.
+    The label beside a line of text is the value at the middle of this line.
     """
     lines = list(chart([Series([0, 10], [0.0, 16.0]), Series([5], [8.0])], 20))
     assert lines[:9] == [

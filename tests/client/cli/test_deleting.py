@@ -32,7 +32,7 @@ def arms(address: str, experiment: str) -> list[str] | None:
 def test_an_arm_and_an_experiment(address: str, filled: str) -> None:
     """`--yes` deletes an arm or an experiment without a question.
 
-    A missing experiment is exit code 1, except with `--allow-missing`.
+    If the experiment does not exist, the exit code is 1, or 0 with `--allow-missing`.
     """
     done = podium("delete", filled, "a", "--yes", address=address)
     assert done == (0, f"arm 'a' of '{filled}' is deleted; revision 3\n", "")

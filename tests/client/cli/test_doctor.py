@@ -127,9 +127,9 @@ TOKEN_CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("state", TOKEN_CASES)
 async def test_a_token_that_has_ended(tmp_path: Path, state: str) -> None:
-    """The finding says how the token ended. A missing and a malformed token are failures, too.
+    """The finding says if the token has expired or was revoked.
 
-    The output contains no part of the secret.
+    A missing token and a malformed token are failures, too. The output does not show the secret.
     """
     new = new_token()
     ends, text = TOKEN_CASES[state]
@@ -168,7 +168,7 @@ async def test_the_rights_of_a_token(tmp_path: Path) -> None:
 
 
 async def test_a_token_without_room(tmp_path: Path) -> None:
-    """If a token has almost reached its limit of stored rows, a warning says how many it has."""
+    """If a token has almost reached its limit of stored rows, a warning has the number of rows."""
     url, limits = store_url(tmp_path), TokenLimits(stored_rows=10)
     create = partial(tokens.create, url, "t", "recorder", (), None, limits)
     _, token = await asyncio.to_thread(create)

@@ -106,7 +106,7 @@ def test_json_lines_of_one_experiment(source: str) -> None:
 
 
 def test_everything_goes_to_another_server(source: str, target: str, tmp_path: Path) -> None:
-    """Experiments that are exported and recorded on another server are equal there.
+    """Exported experiments are the same after they are recorded on another server.
 
     Only fields that the server sets, such as revisions, differ. Recording the file again changes
     nothing.

@@ -109,7 +109,10 @@ def test_the_calls_of_a_check(
 def test_one_server_of_several_is_enough(
     good: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If one of several servers can be reached, `podium doctor` continues and checks calls."""
+    """If one of several servers can be reached, `podium doctor` goes on to make calls.
+
+    If none can be reached, it makes no calls.
+    """
 
     def connection(address: str, _tls: object) -> Iterator[Finding]:
         if address == good:

@@ -59,7 +59,10 @@ def test_a_p_value(value: float, shown: str) -> None:
 
 
 def test_counts_texts_and_values() -> None:
-    """The noun after zero is plural, metrics are sorted, and texts keep their characters."""
+    """The noun after zero is plural. Metrics are sorted by name. Letters such as `ä` are kept.
+
+    As the last line of a text, its last line that is not blank is shown.
+    """
     assert [_format.count(n, "arm") for n in (0, 1, 2_000)] == ["0 arms", "1 arm", "2,000 arms"]
     assert _format.metrics({"b": 1.0, "a": 0.1234567}) == "a=0.123457  b=1"
     assert _format.value({"ä": 1}) == '{"ä": 1}'
@@ -76,9 +79,9 @@ def test_only_a_running_arm_shows_its_last_event() -> None:
 
 
 def test_the_texts_of_a_token() -> None:
-    """The prefixes of a token without prefixes are shown as `(all)`.
+    """If a token has no prefixes, `(all)` is shown in their place.
 
-    If a token has a limit of stored rows, zero rows are shown as a number.
+    If a token has a limit of stored rows, the number of its rows is shown, even if it is 0.
     """
     bare: Any = SimpleNamespace(prefixes=[], limits=TokenLimits(), stored_rows=None)
     full: Any = SimpleNamespace(
@@ -118,9 +121,9 @@ def test_a_filter_of_configurations(text: str, value: object) -> None:
 
 @each("text", ["a", "=1", "a=", "a=5..1", f"a={2**63}"])
 def test_no_filter_of_configurations(text: str) -> None:
-    """A missing path, a reversed range, and an integer that no configuration has are errors.
+    """A missing path, a reversed range, and an integer that is too large are errors.
 
-    `a=` is a filter for the empty string.
+    `a=` is not an error, but a filter for the empty string.
     """
     if text == "a=":
         assert _arguments.config_filter(text) == ("a", "")
@@ -130,9 +133,9 @@ def test_no_filter_of_configurations(text: str) -> None:
 
 
 def test_numbers_of_options() -> None:
-    """Numbers of options are accepted up to their bounds.
+    """The number that an option gets is accepted up to the bounds of the option.
 
-    A number beyond its bounds is an error, except that a too large `--limit` is lowered.
+    A number beyond the bounds is an error, except that a too large `--limit` is lowered.
     """
     assert _arguments.step(f"-{2**63}") == -(2**63)
     assert _arguments.positive(str(2**31)) == 2**31 - 1
@@ -202,7 +205,7 @@ def test_the_state_of_a_token(revoked: int | None, ends: int | None, state: str)
 def test_the_series_to_watch(
     keys: list[str] | None, metric: str | None, found: bool | list[str]
 ) -> None:
-    """`podium watch` reads the series of the given keys and of the table's metric.
+    """`podium watch` reads the series of the given keys and of the metric that its table shows.
 
     `--series` without keys reads all series.
     """
@@ -226,7 +229,10 @@ def test_the_format_of_an_export(path: str | None, *, as_json: bool, form: str) 
 
 @each("sign", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_text_that_spreadsheets_would_run(sign: str) -> None:
-    """A text that a spreadsheet would run gets an apostrophe. Numbers stay numbers."""
+    """A text that a spreadsheet would run as a formula gets an apostrophe before it.
+
+    Numbers stay numbers.
+    """
     assert export._cell(f"{sign}1") == f"'{sign}1"
     assert export._cell(f"a{sign}1") == f"a{sign}1"
     assert export._cell(-1.0) == -1.0
@@ -270,7 +276,10 @@ def test_the_time_limits_of_a_command(timeout: float | None) -> None:
 def test_commands_of_the_server_reject_options_of_calls(
     command: str, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command of the server makes no calls, so it rejects the options of calls."""
+    """Commands such as `podium serve` make no calls, so they reject the options of calls.
+
+    These options are `--address`, `--timeout` and `--json`.
+    """
     with pytest.raises(SystemExit) as raised:
         _parsers.parse([*options, command])
     assert raised.value.code == Exit.USAGE

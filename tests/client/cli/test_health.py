@@ -37,7 +37,7 @@ def test_a_server_that_takes_no_writes() -> None:
 
 
 def test_a_proxy_that_only_knows_the_whole_server() -> None:
-    """A server that only knows its health as a whole is reported as serving.
+    """A server that knows its health only as a whole, not by service, is reported as serving.
 
     A proxy in front of Podium can be such a server.
     """

@@ -69,9 +69,9 @@ def test_a_dry_run_records_nothing(address: str, name: str, tmp_path: Path) -> N
 
 
 def test_a_folder_without_results(address: str, tmp_path: Path) -> None:
-    """A folder without results is exit code 1.
+    """If a folder has no results, the exit code is 1.
 
-    A path that does not exist and an unknown kind are wrong arguments.
+    A path that does not exist and an unknown kind are usage errors, with exit code 2.
     """
     done = podium("import", str(tmp_path), address=address)
     assert (done.code, done.out) == (

@@ -118,9 +118,10 @@ def test_the_rows_of_a_live_table() -> None:
 
 
 def test_a_screen_is_drawn_when_something_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request to draw during drawing draws the screen once more.
+    """If a drawing is requested while the screen is being drawn, the screen is drawn once more.
 
-    A lag draws it again only if the text about the lag changes.
+    A message appears when the server has not answered for some time. The screen is drawn for it
+    only if the message has changed.
     """
     drawn: list[tuple[Any, ...]] = []
     live: Any = SimpleNamespace(lag=0.0, state="first")
@@ -174,7 +175,8 @@ def test_a_live_table_fits_the_screen(
 def test_metrics_that_may_have_values_by_step() -> None:
     """Metrics of in-loop evals come before training metrics.
 
-    Metrics that only post-training evals have, and keys without an eval's name, are left out.
+    Metrics that only post-training evals have are left out. So are metrics of in-loop evals whose
+    name does not begin with the eval, such as `acc` for `val.acc`.
     """
     metrics = [
         Metric("loss", None, 1, [MetricSource("training_metrics", 1)]),

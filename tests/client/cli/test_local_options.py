@@ -1,4 +1,7 @@
-"""Tests of options of commands that do not use the client of the command line."""
+"""Tests of the options of commands with `run_locally`, for which `main` opens no client.
+
+Also tests that `main` closes the client that it opens for other commands.
+"""
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -34,7 +37,7 @@ def test_options_of_a_token(
 ) -> None:
     """`podium token create` passes on the given role, prefixes, end and limits of a new token.
 
-    `podium token revoke` of an unknown token finds nothing.
+    If `podium token revoke` finds no token, the exit code is 1.
     """
     tokens = MagicMock()
 
@@ -59,7 +62,7 @@ def test_options_of_a_token(
 def test_options_of_a_sync(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`podium sync` sends each outbox to its own server, or all to --address.
 
-    Its exit code is the worst one of all outboxes.
+    Its exit code is that of the outbox with the worst result.
     """
     views = {name: MagicMock(address=f"{name}:1", damaged={}) for name in "ab"}
     codes = {"a:1": Exit.FAILED, "b:1": Exit.OK, "c:1": Exit.NOTHING}

@@ -123,7 +123,8 @@ def test_pairs_of_surrogates_are_text() -> None:
 def test_the_sum_of_several_calls() -> None:
     """The sum of several calls names each kept field once.
 
-    It has no revision if the calls are about several experiments.
+    A kept field is one that keeps its stored value. If the calls are about several experiments, the
+    sum has no revision.
     """
     batch: Any = SimpleNamespace(places=["a", "b"])
     kept = (KeptField("parent"), KeptField("tags"))
@@ -147,7 +148,10 @@ def test_the_sum_of_several_calls() -> None:
     ],
 )
 def test_how_much_is_recorded_after_an_error(error: PodiumError, none: str, some: str) -> None:
-    """If a call may have been stored, the message does not say that it was not."""
+    """The message says that the events of a failed call are not recorded.
+
+    It does not say so if the server may have stored the call.
+    """
     assert record._recorded_part(error, 0) == none
     assert record._recorded_part(error, 2) == (
         f"; the first 2 events are recorded{some}, and it is safe to record everything again"
@@ -186,7 +190,7 @@ def test_the_rejected_lines_are_named(count: int, end: str) -> None:
     ],
 )
 def test_the_clock_of_this_machine(ahead: float, pause: float, level: Level, text: str) -> None:
-    """Half of the duration of the call is subtracted from the difference of the clocks."""
+    """The difference of the clocks is reduced by half of the duration of the call to the server."""
     server: Any = SimpleNamespace(time=datetime.fromtimestamp(1e9, UTC))
     found = _check_server._clock(server, 1e9 + ahead, pause)
     assert (found.level, text in found.text) == (level, True)

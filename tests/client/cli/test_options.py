@@ -265,7 +265,8 @@ def test_options_of_pictures(
 ) -> None:
     """A picture is written to the given file with the given title.
 
-    `rank` also prints its table, and `curve` does not. A picture that fails is a usage error.
+    `rank` also prints its table, and `curve` does not. If the picture cannot be drawn or written,
+    the command ends with a usage error.
     """
     save = MagicMock()
     for command, name, title, has_table in (

@@ -1,4 +1,4 @@
-"""Tests of `podium outbox`, which lists waiting and rejected events, and its `retry`."""
+"""Tests of `podium outbox`, which lists waiting and rejected events, and of its action `retry`."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -160,7 +160,7 @@ def test_a_retry_removes_only_a_stream_that_is_finished(
     [(None, 1, True), ("A", 1, True), ("B", 1, False), (None, 0, False), ("A", 0, False)],
 )
 def test_waiting_events_of_an_attempt(attempt: str | None, waiting: int, *, waits: bool) -> None:
-    """The option --attempt selects only the waiting events of its own attempt."""
+    """`--attempt` selects a stream's waiting events only if they are of the given attempt."""
     stream: Any = SimpleNamespace(info=StreamInfo("x", "a", "w", "A"), waiting=waiting)
     given = Namespace(attempt=attempt, experiment=None, arm=None, reason=None)
     assert _retry._waits(stream, given) is waits

@@ -91,7 +91,7 @@ def test_a_document_as_html() -> None:
 
 @each("sign", ["\\", "`", "*", "_", "[", "]", "|", "~", "$"])
 def test_a_document_as_markdown(sign: str) -> None:
-    """In Markdown, its special characters, mentions and HTML in recorded texts are escaped."""
+    """In recorded texts, the special characters of Markdown, mentions and HTML are escaped."""
     table = Table((f">H{sign}", "B"), [[f"c{sign}", "@me <b>"]])
     text = as_markdown(f"t{sign}", [Heading(f"h{sign}"), Text(f"x{sign}", f"l{sign}"), table])
     for part in "thxlHc":
@@ -219,14 +219,17 @@ def _view(*streams: Any) -> OutboxView:
 def test_what_needs_a_sender(waiting: int, *, is_recording: bool, needs_sender: bool) -> None:
     """A stream needs a sender if it has waiting events, or if its process has ended.
 
-    After the process has ended, the end of its arm may be missing.
+    A process that has ended may have recorded no end of its arm.
     """
     view = _view(_stream("s", delivered=3, waiting=waiting, is_recording=is_recording))
     assert view.needs_sender is needs_sender
 
 
 def test_how_many_of_earlier_events_still_wait() -> None:
-    """Only events that waited before are counted. New events and new streams are not."""
+    """Of the events that waited earlier, those that still wait are counted.
+
+    Events that were recorded since then are not counted, and neither are new streams.
+    """
     before = _view(
         _stream("a", delivered=2, waiting=3),
         _stream("b", delivered=0, waiting=4),
@@ -241,7 +244,7 @@ def test_how_many_of_earlier_events_still_wait() -> None:
 
 
 def test_what_a_declaration_leaves_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
-    """`podium declare` names the field, or all fields, that kept their recorded values."""
+    """`podium declare` names each field that kept its recorded value."""
     client = MagicMock()
     for kept, note in (
         ([], ""),

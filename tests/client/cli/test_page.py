@@ -44,7 +44,7 @@ async def test_an_experiment_that_does_not_exist(tmp_path: Path) -> None:
 
 
 async def test_the_port_of_grpc(tmp_path: Path) -> None:
-    """If the port speaks gRPC instead of HTTP, the error names the option with its address."""
+    """If the port speaks gRPC instead of HTTP, the error says to give the address of `--http`."""
     async with serving(tmp_path) as [address]:
         assert await asyncio.to_thread(podium, "page", address) == (
             3,
@@ -79,7 +79,7 @@ async def test_the_port_of_another_service(answer: bytes) -> None:
 def test_no_server_and_no_url() -> None:
     """If nothing answers at the port, the exit code is 3, and the error says what to do.
 
-    A malformed URL is exit code 2.
+    If the URL is malformed, the exit code is 2.
     """
     assert podium("page", "127.0.0.1:1") == (
         3,

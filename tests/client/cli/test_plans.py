@@ -50,9 +50,9 @@ def _known(attempt_id: str | None, order: int = 1) -> Any:
 
 
 def test_events_of_a_plan() -> None:
-    """A plan gives each event its own arm.
+    """A plan writes the name of its arm into each event, except into the start of an attempt.
 
-    Only events that had an attempt get the attempt of the plan.
+    If the plan has an attempt, this attempt is written only into events that name an attempt.
     """
     plan = Plan("e", "b", "B", replace=True)
     end = Event(arm_finished=ArmFinished(arm="a"))
@@ -98,7 +98,8 @@ def _renamed(event: Event) -> Event:
 def test_a_restart(known: Any, order: int, attempt_id: str) -> None:
     """A restart makes the attempt the newest one of its arm.
 
-    The attempt gets a new id if the arm's newest attempt on the server is this one or a copy of it.
+    If the newest attempt on the server has the same id or is a copy of this attempt, this attempt
+    gets a new id.
     """
     start = started("a", "A", 1)
     start.event_time.seconds = 7
@@ -119,9 +120,10 @@ def test_a_restart(known: Any, order: int, attempt_id: str) -> None:
 
 
 def test_restarts_without_a_start() -> None:
-    """The rest of an attempt is sent if the server has a copy of the attempt, or lacks the arm.
+    """Events of an attempt whose start was delivered are sent if the server lacks the arm.
 
-    Otherwise it is rejected: another start would delete the events that were delivered.
+    They are also sent if the newest attempt on the server is a copy of their attempt. Otherwise
+    they remain rejected, because another start would delete the events that were delivered.
     """
     rest = _attempt(_of("A", row("v", 1)))
     assert as_restart(rest, _known("A-5")) == Plan("e", "a", "A-5")
@@ -139,9 +141,9 @@ def test_restarts_without_a_start() -> None:
 
 
 def test_attempts_as_another_arm() -> None:
-    """An arm that exists takes rows without an attempt.
+    """Rows without an attempt can be sent to another arm that exists.
 
-    It takes an attempt or a whole arm only if an interrupted retry has created it.
+    An attempt or a whole arm can be sent there only if an earlier retry has created that arm.
     """
     target = Plan("e", "b")
     taken = _attempts._NAME_IS_TAKEN.format("b")

@@ -108,7 +108,8 @@ def test_errors_name_options(address: str, arguments: tuple[str, str], text: str
 def test_finish_by_hand(address: str, status: str) -> None:
     """`podium finish` sets the status and the error of a running arm.
 
-    If the training process finishes the arm later, its status and error replace them.
+    If the training process finishes the arm later, its status and error replace those of the
+    command.
     """
     experiment = f"finished/{status}"
     with library.Client(address) as client:
@@ -248,7 +249,7 @@ def test_replace(address: str, name: str) -> None:
 
 
 def test_many_events_are_many_calls(address: str, tmp_path: Path) -> None:
-    """A large file is sent in calls of 1,000 events, with its progress."""
+    """A large file is sent in calls of 1,000 events. The progress is printed after each call."""
     row = {"event": "eval_recorded", "arm": "a"}
     rows = [{**row, "eval_result": {"name": "v", "step": step}} for step in range(2500)]
     file = tmp_path / "rows.jsonl"
@@ -285,7 +286,10 @@ def test_a_large_arm_is_recorded_in_parts(address: str, tmp_path: Path) -> None:
 
 
 def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> None:
-    """If a call is rejected, the error names the lines, and how many events are recorded."""
+    """If a call is rejected, the error names the lines that the server rejected.
+
+    It also says how many events are recorded.
+    """
     good = {"event": "metrics_recorded", "arm": "a", "metrics": {"x": 1}}
     text = lines(ARM, *[good] * 999, good, {**good, "arm": "nope"}, {**good, "arm": ""})
     done = podium("record", name, "-", stdin=text, address=address)
@@ -353,7 +357,7 @@ def test_annotate(address: str, name: str) -> None:
 def test_annotations_that_are_wrong(address: str, name: str) -> None:
     """Removing a tag that the arm does not have changes nothing.
 
-    Errors name the option, or a similar option, arm or experiment.
+    Errors name the wrong option, or suggest a similar option, arm or experiment.
     """
     podium("record", name, "-", stdin=json.dumps(ARM), address=address)
     podium("annotate", name, "a", "--tag", "broken", address=address)

@@ -219,7 +219,7 @@ def test_a_call_of_the_stopped_sender_arrives_late(
 def test_killed_after_a_lost_answer(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch, *, is_sent: bool
 ) -> None:
-    """If the answer about a stored event was lost, a retry after a kill does not repeat it."""
+    """A stored event whose answer was lost is not recorded twice, even if a retry is killed."""
     _start(address, name, "typo")
     _start(address, name)
     folder = _evaluation(outbox, name)
@@ -262,7 +262,7 @@ def test_a_running_sender_goes_on_with_other_events(outbox: Path, address: str, 
 def test_a_sender_removes_the_stream(
     outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A retry succeeds even if a sender removes the stream once its last event is marked."""
+    """A retry succeeds even if a sender removes the stream as soon as no event is left in it."""
     _start(address, name)
     _evaluation(outbox, name)
 
@@ -335,7 +335,7 @@ def test_discarding_rejected_events(outbox: Path, name: str) -> None:
 
 
 def test_discarding_after_a_sender_was_killed(outbox: Path, name: str) -> None:
-    """An event counts once, even if a killed sender rejected it without storing its progress."""
+    """If a killed sender left an event both rejected and waiting, the event is counted once."""
     folder = _evaluation(outbox, name)
     event = _row("typo", 1).SerializeToString()
     StreamReader(folder).reject(RejectedEvent(1, "STALE_ATTEMPT", "no", 1.0, event))

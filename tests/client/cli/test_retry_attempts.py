@@ -82,9 +82,9 @@ def test_a_second_run_of_a_finished_arm(root: Path, outbox: Path, address: str, 
 
 
 def test_an_attempt_with_an_old_clock(root: Path, outbox: Path, address: str, name: str) -> None:
-    """`--restart` gives an attempt with an old order the newest order.
+    """`--restart` makes an attempt the newest of its arm, even if its machine's clock was slow.
 
-    It delivers all events of the attempt, even if the attempt was to resume.
+    It delivers all events of the attempt, even if the attempt was to resume from a step.
     """
     _record(outbox, name, *_attempt("A", 2**40, 0))
     folder = _record(outbox, name, *_attempt("B", 7, 10, resume_step=0))
@@ -97,7 +97,7 @@ def test_an_attempt_with_an_old_clock(root: Path, outbox: Path, address: str, na
 
 
 def test_as_another_arm(root: Path, outbox: Path, address: str, name: str) -> None:
-    """`--as` records the attempt under the new name, and does not change the arm itself."""
+    """`--as` records the attempt under the new name. The arm of the old name is unchanged."""
     _record(outbox, name, *_attempt("A", 1, 0))
     _record(outbox, name, *_attempt("B", 2, 10))
     done = _run(root, "--experiment", name, "--arm", "a", "--as", "a2")
@@ -180,7 +180,7 @@ def test_the_rows_of_a_rejected_whole_arm(
 def test_a_row_beside_a_rejected_whole_arm(
     root: Path, outbox: Path, address: str, name: str
 ) -> None:
-    """If a whole arm is rejected again, a row from another process is sent nevertheless."""
+    """Even if a whole arm is rejected again, an evaluator's row for this arm is delivered."""
     _record(outbox, name, started("a", "A", 1))
     whole_arm = _record_whole(outbox, name, *_whole_arm("a", 2))
     evaluator = dead_stream(outbox, name, row("val", 9))
@@ -211,7 +211,10 @@ def test_a_whole_arm_that_is_rejected_again(
 def test_the_rows_of_a_damaged_whole_arm(
     root: Path, outbox: Path, address: str, name: str, option: list[str]
 ) -> None:
-    """If the record of a whole arm is damaged, no retry adds its rows to the arm of its name."""
+    """If the first event of a whole arm is damaged, a retry sends none of the whole arm's rows.
+
+    They would become rows of another arm that has the same name.
+    """
     _record(outbox, name, started("a", "A", 1))
     folder = dead_stream(outbox, name, *_whole_arm("a", 3), is_whole_arm=True)
     segment = next(folder.glob("*.segment"))
@@ -259,7 +262,7 @@ def test_a_whole_arm_after_an_interrupted_retry(
 def test_a_whole_arm_never_replaces_another(
     root: Path, outbox: Path, address: str, name: str, rows: int, changed: dict[str, Any]
 ) -> None:
-    """`--as` does not send a whole arm if the target has a value that is not from its events."""
+    """`--as` sends no whole arm to an existing arm with a value that the whole arm lacks."""
     _record(outbox, name, started("a", "A", 1))
     folder = _record_whole(outbox, name, *_whole_arm("a", 1))
     with library.Client(address) as client:

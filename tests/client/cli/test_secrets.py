@@ -91,7 +91,10 @@ async def test_no_process_shows_a_token(tmp_path: Path) -> None:
 
 
 def _check_processes(variables: dict[str, str], token: str, *, by_file: bool) -> None:
-    """Runs a training process and `podium watch`, and looks for the token in their processes."""
+    """Runs a training process and `podium watch`, and checks the arguments of their processes.
+
+    The token is not in the arguments. With `by_file`, it is not in the environments either.
+    """
     mark = f"TESTS_OF_SECRETS={os.getpid()}-{by_file}"
     inherited = {name: each for name, each in os.environ.items() if name != "PODIUM_TOKEN"}
     environment = inherited | variables | dict([mark.split("=")])
@@ -117,7 +120,7 @@ def _check_processes(variables: dict[str, str], token: str, *, by_file: bool) ->
 
 
 def _processes(mark: str) -> list[tuple[str, str]]:
-    """Returns the arguments and the environment of each process with a mark."""
+    """Returns the arguments and the environment of each process with `mark` in its environment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

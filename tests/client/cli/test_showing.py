@@ -90,7 +90,10 @@ def test_an_arm_that_is_not_completed_shows_its_newest_row(address: str, name: s
 
 
 def test_show_artifacts(address: str, name: str) -> None:
-    """`podium show` prints a line for each artifact of a run result, and its other fields."""
+    """`podium show` prints a line for each artifact of a run result.
+
+    It also prints the other fields of the run result.
+    """
     result = library.RunResult(
         "run7", "ok", {"loss": 0.5}, {"model": "s3://b/model", "log": "/data/log"}, extras={"n": 3}
     )
@@ -125,7 +128,7 @@ def test_names_that_begin_with_a_dash(address: str, name: str) -> None:
 
 
 def test_show_failed_arm(address: str) -> None:
-    """`podium show` prints an error line by line, and escapes what would steer the terminal."""
+    """`podium show` prints an error line by line, and escapes what would control the terminal."""
     assert (
         "  error             Traceback:\n"
         "                      File x\n"

@@ -61,7 +61,7 @@ def test_what_was_recorded_offline_is_delivered(
 def test_sync_names_values_that_are_not_stored(
     root: Path, outbox: Path, address: str, name: str
 ) -> None:
-    """If the experiment keeps another value than a declaration gives, sync shows both values."""
+    """If a declaration gives a value, but the experiment keeps its own, sync shows both values."""
     with library.Client(address) as client:
         client.experiment(name).declare(success_metric="test.acc")
     other = library.events.experiment_declared(success_metric="test.loss", hypothesis="h")
@@ -111,7 +111,7 @@ def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: st
 
 
 def test_a_server_without_the_experiment(root: Path, outbox: Path, address: str, name: str) -> None:
-    """If the outbox is moved to a server without the experiment, sync prints what to run."""
+    """If an outbox is sent to a server without the experiment, sync prints what to run."""
     with library.Client(address) as client:
         client.experiment(name).declare(hypothesis="h")
     dead_stream(outbox, name, started("a", "A", 1), *rows(5))
@@ -330,7 +330,7 @@ def test_sync_prints_json(root: Path, outbox: Path, address: str, name: str) -> 
 
 @pytest.mark.parametrize("left", [{"waiting": 1}, {"missing": 1}], ids=str)
 def test_the_exit_code_if_events_wait_or_are_missing(outbox: Path, left: dict[str, Any]) -> None:
-    """If events wait, or neither the server nor the outbox has them, the exit code is not 0."""
+    """If events wait, or are missing on the server and in the outbox, the exit code is not 0."""
     done = Done(view_of(outbox), "here")
     assert done.exit == Exit.OK
     assert done._replace(**left).exit == Exit.NOTHING

@@ -41,9 +41,10 @@ WHOLE = (
     ],
 )
 def test_a_table_fits_the_terminal(address: str, columns: int, header: str, row: str) -> None:
-    """In a narrow terminal, long texts are cut first.
+    """In a narrow terminal, the columns with long texts are cut first.
 
-    Then their columns are left out, which `…` shows, and then other columns are cut.
+    If that is not enough, these columns are left out, and `…` is shown in their place. Finally,
+    other columns are cut.
     """
     done = on_terminal("arms", "sweep", address=address, columns=columns)
     assert done.out.splitlines()[:2] == [header, row]
@@ -121,7 +122,7 @@ def test_a_stream_that_is_closed(address: str, stream: str) -> None:
 
 
 def test_a_terminal_without_unicode(address: str, name: str) -> None:
-    """If stdout is not UTF-8, other characters are escaped, and JSON is still valid."""
+    """If stdout accepts only ASCII, other characters are escaped, and JSON is still valid."""
     podium("declare", name, "--tag", "日本", address=address)
     line = ["experiments", "--prefix", name]
     done = process(*line, address=address, PYTHONIOENCODING="ascii")
@@ -151,7 +152,7 @@ def test_ctrl_c_is_quiet() -> None:
 def test_a_server_that_does_not_answer() -> None:
     """If the server does not answer, a command ends after its timeout.
 
-    After a write, the error says that it is safe to send it again.
+    After a write, the error says that it is safe to send the write again.
     """
     with tcp_server(b"") as address:
         done = podium("experiments", "--timeout", "0.5", address=address)

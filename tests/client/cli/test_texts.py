@@ -231,7 +231,10 @@ def test_the_provenance_of_an_arm(*, is_clean: bool | None, text: str) -> None:
 
 
 def test_the_eval_metrics_of_an_arm() -> None:
-    """The eval of an arm's metrics is shown only if the metrics are those of the primary eval."""
+    """If the eval metrics of an arm are those of its primary eval, this eval is named after them.
+
+    If other eval metrics were given with the arm, no eval is named.
+    """
     arm = _arm("a", 0.5)
     arm.evals[0].step = 0
     assert show._eval_metrics(arm) == "acc=0.5  (test at step 0)"

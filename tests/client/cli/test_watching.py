@@ -72,7 +72,7 @@ def _line(command: subprocess.Popen[str]) -> str:
 
 
 def test_lines_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
-    """`podium watch` prints each arm and row that changes as a line.
+    """`podium watch` prints a line for each arm and each row that changes.
 
     The command ends when the experiment is deleted.
     """

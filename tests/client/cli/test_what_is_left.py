@@ -180,7 +180,7 @@ def test_the_lines_of_a_sync(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_the_exit_code_of_an_outbox(fields: dict[str, Any], code: Exit) -> None:
-    """A failed server or a damaged outbox gives a worse exit code than waiting events."""
+    """If a server fails or an outbox is damaged, the exit code is worse than for waiting events."""
     assert Done(_view(), "a:1", **fields).exit == code
     assert Done(_view(damaged={Path("d"): "no"}), "a:1", **fields).exit == Exit.FAILED
 

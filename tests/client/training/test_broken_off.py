@@ -42,9 +42,9 @@ def _ending(experiment: podium.ExperimentHandle, name: str) -> tuple[str, str]:
 
 
 def test_the_next_training_run_ends_one_that_broke_off(experiment: podium.ExperimentHandle) -> None:
-    """When a training run begins, one that broke off before ends as failed.
+    """When a training run begins, an earlier run that broke off ends as failed.
 
-    If the error that broke it off is still being handled, it becomes the error of the arm.
+    If the error of the earlier run is still being handled, it becomes the error of the arm.
     """
     with pytest.raises(ValueError, match="memory"):
         _run(experiment, "a")
@@ -58,9 +58,9 @@ def test_the_next_training_run_ends_one_that_broke_off(experiment: podium.Experi
 
 
 def test_another_training_with_the_same_callback(experiment: podium.ExperimentHandle) -> None:
-    """If a callback begins another training run, its run before ends.
+    """If a callback begins another training run, the earlier run of the callback ends.
 
-    A run that broke off ends as failed. A run that is still going on is cancelled.
+    An earlier run that broke off ends as failed. One that is still running is cancelled.
     """
     training = Training(experiment)
 
@@ -202,7 +202,7 @@ def test_a_callback_that_outlives_the_modules(monkeypatch: pytest.MonkeyPatch) -
 def test_a_cell_of_a_notebook(
     experiment: podium.ExperimentHandle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A notebook's cell that raises an error ends the arm with this error when the cell ends."""
+    """If a cell of a notebook raises an error, the arm fails with this error when the cell ends."""
     callbacks: dict[str, Callable[[object], None]] = {}
     notebook: Any = ModuleType("IPython")
     notebook.get_ipython = lambda: SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Tests of what a callback passes to its recorder, a fake one, for each call of a trainer."""
+"""Tests of what a callback passes to a fake recorder for each call of a trainer."""
 
 import os
 import pickle
@@ -182,8 +182,8 @@ def test_a_run_that_begins_again(
 ) -> None:
     """If a run begins again with the same arguments, it is another attempt at the same arm.
 
-    With other arguments and no step to resume from, it ends the run before it. It is another arm,
-    unless the trainer repeats runs.
+    With other arguments and no step to resume from, the new run ends the old one. The new run is
+    another arm, unless `repeats` says that the trainer repeats runs.
     """
     training = Training("x")
     training.begin(_config(), repeats=repeats)
@@ -229,9 +229,9 @@ class TrialPruned(Exception):  # noqa: N818 - Optuna's name
 def test_a_trial_that_ends_its_run(
     recorder: Any, states: list[str], rows: list[int], end: tuple[str, str] | None
 ) -> None:
-    """If the Optuna trial of a run was pruned or has failed, the run is cancelled or fails.
+    """If the Optuna trial of a run was pruned, the run is cancelled. If it failed, the run fails.
 
-    The trial's state is found by its number. The error of a pruned run names its highest step.
+    A trial is found by its number. The error of a pruned run names the run's highest step.
     """
     training = Training("x")
     _in_trial(_trial(*states), lambda: training.begin(_config()))
@@ -273,7 +273,7 @@ def test_the_next_run_settles_all_others(recorder: Any) -> None:
 def test_an_evaluation_without_training(recorder: Any, caplog: pytest.LogCaptureFixture) -> None:
     """An evaluation without training has its own arm, with an attempt that all processes share.
 
-    Each result finishes this arm.
+    The arm is finished after each result.
     """
     training = Training("x", restart=True, order=9, run_id="r")
     for name in ("test", "val"):

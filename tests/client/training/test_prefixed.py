@@ -28,6 +28,9 @@ def test_a_value_that_is_not_a_number() -> None:
 
 
 def test_training_metrics_belong_to_no_set() -> None:
-    """Training metrics belong to no set and no data loader. Values become floats if they can."""
+    """Training metrics belong to no set and no data loader.
+
+    A value becomes a float, unless it cannot be converted to one.
+    """
     given = {"loss": True, "val_loss": 1, "acc/dataloader_idx_1": 3, "table": [1]}
     assert training_metrics(given) == {"loss": 1.0, "table": [1]}

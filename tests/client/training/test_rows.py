@@ -195,9 +195,10 @@ def test_a_resumed_training_run_keeps_earlier_rows(experiment: podium.Experiment
 
 
 def test_a_round_of_boosting(experiment: podium.ExperimentHandle) -> None:
-    """A round of boosting is recorded as rows of data sets, and metrics of the training set.
+    """In a round of boosting, scores on the training set become training metrics.
 
-    The values of folds become a mean and a standard deviation.
+    Each other data set gets a row. A pair of a mean and a standard deviation, as from several
+    folds, becomes two metrics.
     """
     training = Training(experiment)
     training.begin(podium.RunConfig("arm"))

@@ -136,9 +136,9 @@ def _call(rate: float) -> object:
 
 
 def test_variables_of_a_caller() -> None:
-    """`caller_variables` returns the variables of the nearest caller that has the wanted one.
+    """`caller_variables` returns the variables of a caller that has a variable of the given name.
 
-    If there is no such caller, it returns nothing and raises no error.
+    If there is no such caller, it returns an empty dict and raises no error.
     """
     assert _call(0.5) == "0.5"
     assert caller_variables("no.such.module", "rate") == {}

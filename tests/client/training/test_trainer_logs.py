@@ -48,7 +48,7 @@ def test_a_metric_that_is_called_like_a_runtime() -> None:
 
 
 def test_numbers_of_other_libraries() -> None:
-    """Any value that converts to a number counts as one."""
+    """Any value that can be converted to a number counts as a number."""
     number = Decimal("0.5")
     assert training_metrics({"loss": number}) == {"loss": number}
     assert rows_of({"eval_loss": number}, 1) == [Row("eval", {"loss": number}, 1)]
@@ -62,7 +62,10 @@ def test_training_is_no_evaluation() -> None:
 
 
 def test_values_that_a_script_logs() -> None:
-    """Values without the runtime of an evaluation are training metrics, whatever their names."""
+    """If a log entry has no runtime of an evaluation, its values are training metrics.
+
+    This also holds for values whose names begin with `eval_`.
+    """
     assert logged_metrics({"eval_mine": 0.5, "epoch": 1.0, "step": 3}) == {
         "eval_mine": 0.5,
         "epoch": 1.0,
@@ -99,7 +102,7 @@ class _Model:
 def test_the_configuration() -> None:
     """A configuration has the settings of training and of the model, without folders and tokens.
 
-    Settings of the duration, of saving and of loading are in `extras`.
+    Settings about saving, about data loading and about the number of steps are in `extras`.
     """
     arguments = {
         "learning_rate": 0.1,
