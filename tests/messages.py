@@ -1,4 +1,4 @@
-"""Makes messages that only a server writes from results as Python data."""
+"""Converts results, as Python data, to messages that only a server writes otherwise."""
 
 from podium import scoring
 from podium._model.score_matrix import ScoreColumn
@@ -9,7 +9,7 @@ __all__ = ["score_column_to_proto", "score_response"]
 
 
 def score_response(score: scoring.Score | None) -> results_service_pb2.ScoreResponse:
-    """Returns the response with a score and its source. None becomes a response without value."""
+    """Returns the response with a score and its source. If the score is None, both are unset."""
     if score is None:
         return results_service_pb2.ScoreResponse()
     return results_service_pb2.ScoreResponse(value=score.value, source=SCORE_SOURCE.to_proto(score))

@@ -39,7 +39,10 @@ _START_SECONDS = 300
 
 
 def programs() -> str | None:
-    """Returns the folder of the newest installed PostgreSQL, or None."""
+    """Returns the folder with the programs of PostgreSQL, or None if it is not installed.
+
+    It is the folder of the first `initdb` on the PATH or else of the newest Debian package.
+    """
     found = shutil.which("initdb")
     if found is not None:
         return str(Path(found).resolve().parent)
@@ -50,8 +53,8 @@ def programs() -> str | None:
 def running_postgres(*, durable: bool = False) -> str:
     """Returns the URL of the PostgreSQL server for tests.
 
-    If PODIUM_TEST_POSTGRES names no server, the first call starts one, which ends with this
-    process. The server syncs commits to disk if the first call has `durable`.
+    If PODIUM_TEST_POSTGRES names no server, the first call starts one. That server runs until this
+    process ends. It syncs commits to disk only if the first call has `durable`.
     """
     if not _running:
         _running.append(_start(durable=durable))
@@ -153,7 +156,7 @@ async def _rows(connection: Any, table: str) -> list[tuple[Any, ...]]:
 
 
 def last_transaction() -> int:
-    """Returns a number that each transaction with changes increases."""
+    """Returns a number that is greater after each transaction that changes something."""
     return run_apart(_last_transaction())
 
 

@@ -11,8 +11,8 @@ __all__ = ["sparse"]
 def sparse(cases: Iterable[Any], every: int = 1_000) -> list[Any]:
     """Returns cases for `parametrize`, and marks all but the first of each `every` cases as slow.
 
-    Use it for cases that repeat one path, so that a defect also fails a quick case. A case of
-    several arguments is a tuple.
+    Use it for cases that run the same code. A defect in this code then also fails a case that is
+    not slow. A case of several arguments is a tuple.
     """
     return [
         pytest.param(

@@ -58,7 +58,10 @@ def _empty_store() -> bytes:
 
 
 def only_sqlite(test: F) -> F:
-    """Skips a test with other stores than SQLite, because it reads the file of the store."""
+    """Skips a test if this run tests another store than SQLite.
+
+    Use it for tests that read the file of the store.
+    """
     mark = pytest.mark.skipif(kind() != "sqlite", reason="it is about the file of a store")
     marked: F = mark(test)
     return marked

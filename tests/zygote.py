@@ -199,7 +199,7 @@ def _main() -> None:
 
 
 class _Ending:
-    """Ends a process without deleting its modules, because that takes as long as many tests."""
+    """Ends a process without deleting its modules, because their deletion would take long."""
 
     def __init__(self) -> None:
         self._code: object = ...
@@ -207,7 +207,7 @@ class _Ending:
         atexit.register(self._end)
 
     def __enter__(self) -> None:
-        """Begins the block whose end is the end of the process."""
+        """Begins a block. The process ends at the end of this block."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or isinstance(error, SystemExit):
@@ -236,7 +236,10 @@ def _load() -> None:
 
 
 def _report_ended(statuses: dict[int, int]) -> None:
-    """Writes the exit code of each process that has ended to the process that waits for it."""
+    """Reads the exit code of each process that has ended.
+
+    Writes it to the pipe of that process, which the starting process reads.
+    """
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             with (

@@ -53,7 +53,7 @@ def test_protoc_writes_code(language: str, tmp_path: Path) -> None:
 
 
 def test_the_java_code_compiles(tmp_path: Path) -> None:
-    """`javac` accepts the generated Java code and compiles messages to classes of their own."""
+    """`javac` compiles the generated Java code. The message ScoreRequest has a class of its own."""
     jars = sorted(_JARS.glob("*/protobuf-java-*.jar"))
     if shutil.which("javac") is None or not jars:
         pytest.skip("there is no javac, or no library of protobuf for it")

@@ -14,7 +14,10 @@ from tests.each import each
 
 
 def test_the_default_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default address is PODIUM_ADDRESS or, without it, localhost:50051."""
+    """A client without an address uses the address in PODIUM_ADDRESS.
+
+    If the variable is unset or empty, the address is localhost:50051.
+    """
     monkeypatch.delenv("PODIUM_ADDRESS", raising=False)
     assert podium.Client().address == "localhost:50051"
     monkeypatch.setenv("PODIUM_ADDRESS", "")
@@ -80,7 +83,7 @@ def test_malformed_addresses(
 
 
 def test_white_space_around_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """White space around an address is ignored, such as the line break after a secret."""
+    """White space around an address, such as a line break at its end, is ignored."""
     monkeypatch.setenv("PODIUM_ADDRESS", "results.example:1234\n")
     assert podium.Client().address == "results.example:1234"
     assert podium.Client(" unix:/run/podium.sock\n").address == "unix:/run/podium.sock"

@@ -53,7 +53,7 @@ async def test_groups_are_compared(client: AnyClient, sweep: str) -> None:
 
 
 async def test_other_statuses_and_evals(client: AnyClient, sweep: str) -> None:
-    """compare() can select the statuses of the arms, and the evals."""
+    """compare() counts only arms with the given statuses, and compares only the given evals."""
     experiment = client.experiment(sweep)
     statuses = [podium.ArmStatus.COMPLETED, podium.ArmStatus.FAILED]
     found = await result(experiment.compare("wide", "narrow", status=statuses, evals=["test"]))
@@ -211,7 +211,7 @@ def test_a_reversed_range_is_an_error(
 
 
 def test_tables_of_arms_have_configuration_values(blocking: podium.Client, declared: str) -> None:
-    """A row of a table of arms has a column for each single value of the configuration."""
+    """In a table of arms, each value of the configuration has a column, but a list has none."""
     config = podium.RunConfig(
         "a", algorithm=podium.Component("sft", {"lr": 0.1, "layers": [1]}), seed=0
     )

@@ -62,9 +62,9 @@ async def test_lists_and_rankings_go_by_the_annotations(client: AnyClient, decla
 
 
 async def test_annotations_outlast_attempts_and_imports(client: AnyClient, declared: str) -> None:
-    """Annotations survive a later attempt, and a recorded whole arm without annotations.
+    """An arm keeps its annotations if a later attempt starts, or if record_arm() sends none.
 
-    If a whole arm has annotations, they replace the stored ones.
+    If record_arm() sends annotations, they replace the stored ones.
     """
     experiment = client.experiment(declared)
     async with entered(experiment.start_arm(CONFIG, group_name="seeds", order=1)) as arm:

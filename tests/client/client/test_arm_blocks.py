@@ -14,7 +14,10 @@ CONFIG = podium.RunConfig("lora_rank4", seed=0)
 async def test_an_arm_is_completed_at_the_end_of_its_block(
     client: AnyClient, declared: str
 ) -> None:
-    """At the end of its block, an arm is completed, with all that the attempt recorded."""
+    """At the end of its block, an arm is completed.
+
+    It has all results that were recorded in the block.
+    """
     experiment = client.experiment(declared)
     started = experiment.start_arm(
         CONFIG, name="arm", group_id="g1", group_name="g", run_id="r", attempt_id="a", order=7
@@ -58,7 +61,7 @@ async def test_an_arm_is_named_by_its_config_and_ordered_by_time(
 ) -> None:
     """By default, an arm has the name of its config.
 
-    The order of its attempt is the time in milliseconds.
+    By default, the order of its attempt is the time at which it starts, in milliseconds.
     """
     before = time.time_ns() // 1_000_000
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
@@ -169,7 +172,10 @@ async def test_a_finish_with_an_unknown_status_fails_the_arm(
 async def test_the_status_of_a_rejected_finish_is_recorded_at_the_end(
     client: AnyClient, declared: str
 ) -> None:
-    """If finish() is rejected for its run_result, the end of the block records its status."""
+    """If finish() is rejected for its run_result, the arm still gets the status of this finish().
+
+    The end of the block records this status and the error that finish() was given.
+    """
     result_refused = podium.RunResult("r", "ok", metrics={"k" * 2_000: 1.0})
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         with pytest.raises(podium.InvalidArgumentError):

@@ -151,7 +151,10 @@ class Failing:
 
 @pytest.mark.slow
 async def test_reads_are_retried_until_their_deadline(connect: Connect) -> None:
-    """A read is retried while its deadline allows. A write that may be stored is not retried."""
+    """If a read fails with UnavailableError several times, it is retried each time.
+
+    A write is not retried after this error, because the server may have stored it.
+    """
     away = podium.UnavailableError("away")
     read, write = Failing(7, away), Failing(1, away)
     with grpc_server(Eval=read, Record=write) as address:
@@ -268,10 +271,13 @@ def test_calls_name_their_client() -> None:
 
 
 class BusyArm:
-    """Answers for an arm that changes between GetArm and ListEvals, a given number of times."""
+    """Answers GetArm and ListEvals for an arm that changes a given number of times.
+
+    Each change happens just before the answer to a ListEvals call.
+    """
 
     def __init__(self, moves: int) -> None:
-        """Starts at revision 1, before `moves` changes."""
+        """Makes an arm at revision 1, which will change `moves` times."""
         self.moves = moves
         self.revision = 1
 
@@ -291,7 +297,7 @@ class BusyArm:
         return response.SerializeToString()
 
     def list_evals(self, _request: bytes, _context: grpc.ServicerContext) -> bytes:
-        """Answers with the second row. The arm changes before that if any change is left."""
+        """Changes the arm if any change is left, and answers with the second row."""
         self.revision += self.moves > 0
         self.moves -= 1
         return results_service_pb2.ListEvalsResponse(

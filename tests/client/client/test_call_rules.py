@@ -122,7 +122,8 @@ def test_new_tls_files_are_used_for_the_next_call(tmp_path: Path) -> None:
 def test_servers_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The servers of a client get calls in turn.
 
-    The client leaves out a server that could not be reached, unless every server is left out.
+    A server that could not be reached gets no calls for a time. If that applies to all servers,
+    the client calls them in turn again.
     """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
@@ -187,7 +188,7 @@ async def test_a_stream_has_the_token_and_ends_its_call(
 ) -> None:
     """A streaming call sends the client's token and is cancelled when its iterator is closed.
 
-    The caller gets the function that cancels the call when the call begins.
+    `stream` also gives its caller a function with which the call can be cancelled.
     """
     token, stream = new_token().text, _Stream()
     sent: list[dict[str, str]] = []

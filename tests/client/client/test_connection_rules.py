@@ -55,7 +55,10 @@ def test_an_address_of_this_machine(address: str, *, is_here: bool) -> None:
 
 
 def test_the_options_of_channels() -> None:
-    """With several servers, a lost server is noticed sooner, and calls are spread."""
+    """The options for several servers differ from those for a single server.
+
+    With several servers, gRPC notices a lost server sooner, and spreads calls over the servers.
+    """
     one, others = (dict(channel_options("h:1", has_others=some)) for some in (False, True))
     assert one.pop("grpc.primary_user_agent").startswith("podium-python/")
     assert one == {
@@ -92,7 +95,7 @@ def test_no_time_limit(seconds: float) -> None:
 def test_an_unreachable_server_gets_no_calls_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a refused connection, the other servers get all calls for one second.
 
-    If all servers have failed, the client still calls them in turn.
+    If no server can be reached, the client still calls all of them in turn.
     """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
@@ -149,12 +152,15 @@ def test_the_lag_of_a_sender_is_sent_with_its_calls() -> None:
     ],
 )
 def test_why_no_connection_was_made(text: str, why: str | None) -> None:
-    """Only an error of connecting counts as a failed connection, since no call was sent."""
+    """If gRPC could not connect, the cause is read from its message.
+
+    Other messages give no cause, because the call may have been sent.
+    """
     assert connection_failure(text) == why
 
 
 def test_a_pickled_client_has_the_same_settings() -> None:
-    """A pickled client keeps its addresses, time limits and rule of retries."""
+    """A pickled client keeps its addresses, its time limits, and whether it retries calls."""
     client = podium.Client(
         "h:1,i:2", read_timeout=1.0, write_timeout=2.0, connect_timeout=3.0, retry=False
     )
@@ -190,7 +196,10 @@ def test_a_call_that_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("is_write", [False, True])
 def test_only_a_write_can_have_an_unknown_outcome(*, is_write: bool) -> None:
-    """Only the error of a lost write says that its outcome is unknown."""
+    """If a connection is lost or a deadline passes, it is unknown whether a write was stored.
+
+    Only then, and only for a write, the message says so.
+    """
     connection: Any = podium.Client("h:1")._connection
     method: Any = SimpleNamespace(address="h:1", name="n", timeout=10.0, is_write=is_write)
     for error in (UnavailableError("Socket closed"), DeadlineExceededError("late")):
@@ -240,7 +249,10 @@ def test_the_token_of_the_environment(
 
 
 def test_a_token_is_not_pickled(tmp_path: Path, token: str) -> None:
-    """A client with a token cannot be pickled. With a token file, the pickle has its path."""
+    """A client with a token cannot be pickled.
+
+    If a client has a token file instead, the pickle contains the path of the file.
+    """
     with pytest.raises(ClientStateError, match="cannot be pickled"):
         _ = Security("h:1", None, token).settings
     assert Security("h:1", None, tmp_path).settings == (False, tmp_path)

@@ -221,7 +221,10 @@ def test_a_record_result_has_every_field_of_the_response() -> None:
 
 
 def methods(kind: type) -> dict[str, Any]:
-    """Returns the public methods of a class, and those of `with`, by name."""
+    """Returns the public methods of a class by name, and the two methods that `with` calls.
+
+    The names of `__aenter__` and `__aexit__` become `__enter__` and `__exit__`.
+    """
     return {
         name.replace("__a", "__"): value
         for name, value in inspect.getmembers(kind, inspect.isfunction)

@@ -87,7 +87,7 @@ async def test_a_state_follows_and_never_changes(client: AnyClient, declared: st
 
 
 async def test_training_series_are_followed(client: AnyClient, declared: str) -> None:
-    """Followed curves equal those of the server, even after points were cut and replaced."""
+    """Followed curves equal those of the server, even after points were deleted and replaced."""
     experiment = client.experiment(declared)
     options = {"name": "a", "group_name": "g"}
     arm = await result(experiment.start_arm(CONFIG, **options))

@@ -31,7 +31,10 @@ _MAXIMIZE, _MINIMIZE = 1, 2
 
 
 def _marked(revision: int, *arms: ArmSummary, **fields: Any) -> WatchResponse:
-    """Returns an update of one message. Its arms are in the order of their creation."""
+    """Returns a message with a marker, which makes it a whole update.
+
+    The arms are given in the order of their creation.
+    """
     watched = [WatchedArm(position=at, arm=arm) for at, arm in enumerate(arms)]
     marker = WatchMarker(revision=revision, epoch="e")
     return WatchResponse(marker=marker, arms=watched, **fields)
@@ -136,9 +139,10 @@ def test_curves_of_a_state_have_the_chosen_status() -> None:
 
 
 def test_each_marker_confirms_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lag of a followed experiment returns to 0 at each marker, even a repeated one.
+    """The lag of a followed experiment returns to 0 when a message with a marker arrives.
 
-    A message without a marker does not reset the lag.
+    This also happens if the previous message had the same marker. A message without a marker does
+    not reset the lag.
     """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
@@ -282,7 +286,7 @@ async def test_the_error_that_ends_a_watch_ends_each_wait(kind: Any) -> None:
 
 @both_kinds
 async def test_a_wait_without_time_looks_once(kind: Any) -> None:
-    """A wait with a timeout of 0 succeeds if the state is there already, and else times out."""
+    """A wait with a timeout of 0 succeeds if the state has arrived already, or else times out."""
     live = _following(kind, _marked(5))
     async with entered(live):
         await result(live.wait_for(5, timeout=0))

@@ -39,7 +39,10 @@ def _calls(client: podium.Client, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_a_whole_list(client: AnyClient, sweep: str) -> None:
-    """A list has a length, indexes, slices and an order, and equals a list of its items."""
+    """A Listing has a length, indexes and slices, like a Python list.
+
+    It can be iterated in both directions, and equals a Python list of its items.
+    """
     arms = await result(client.experiment(sweep).arms(page_size=2))
     assert isinstance(arms, podium.Listing)
     assert (len(arms), arms[0].name, arms[-1].name) == (5, "a0", "a4")

@@ -12,7 +12,10 @@ import pytest
 
 @pytest.mark.slow
 def test_a_handle_in_a_spawned_process(blocking: podium.Client, name: str) -> None:
-    """A handle that has made calls can be sent to another process. It still works here."""
+    """A handle that has made calls works in another process to which it is sent.
+
+    The original handle still works in this process.
+    """
     blocking.experiment(name).declare()
     with blocking.experiment(name).start_arm(podium.RunConfig("a")) as run:
         run.log({"loss": 0.5})

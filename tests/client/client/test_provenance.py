@@ -72,7 +72,7 @@ def test_clients_and_recorders_store_the_provenance(
 
 @pytest.mark.timeout(300)
 def test_uncommitted_changes_are_recorded(tree: Path) -> None:
-    """A work tree is unclean if a committed file has changed. A new file keeps it clean."""
+    """A work tree with a new file counts as clean. If a committed file has changed, it does not."""
     (tree / "other.py").write_text("1")
     found = provenance.collected()
     assert found is not None
@@ -98,7 +98,7 @@ def test_long_command_lines_are_cut(tree: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_large_configuration_comes_first(
     server: RunningServer, blocking: podium.Client, declared: str, tree: Path
 ) -> None:
-    """If a configuration fills the limit of an arm, it is recorded without provenance."""
+    """If a configuration nearly fills the size limit of an arm, no provenance is recorded."""
     config = podium.RunConfig("large", extras={"k": "x" * (podium.Limits().arm_bytes - 100)})
     outbox = tree.parent / "large_outbox"
     with podium.record(declared, address=server.address, outbox=outbox) as experiment:
@@ -145,13 +145,16 @@ def test_a_slow_git_is_not_waited_for(tree: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_variable_turns_provenance_off(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PODIUM_PROVENANCE=off collects nothing. Upper and lower case are the same."""
+    """If PODIUM_PROVENANCE is `off`, even in upper case, no provenance is collected."""
     monkeypatch.setenv("PODIUM_PROVENANCE", "OFF")
     assert (tree.name, provenance.collected()) == (tree.name, None)
 
 
 def test_a_resumed_attempt_replaces_the_provenance(blocking: podium.Client, declared: str) -> None:
-    """An arm has the provenance of its newest attempt. A new host adds no flag to its group."""
+    """An arm has the provenance of its newest attempt.
+
+    If attempts run on different hosts, a ranking does not flag the arm's group for that.
+    """
     experiment = blocking.experiment(declared)
     for order, host in enumerate(("one", "two")):
         origin = podium.Provenance(host=host, command_line=["x"])

@@ -291,9 +291,9 @@ def test_a_metric_that_other_arms_have(
 def test_configuration_values_that_no_arm_has(
     blocking: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A filter with a misspelt path logs one warning, which suggests similar paths.
+    """If no arm has the path of a filter by configuration, one warning suggests similar paths.
 
-    A filter with a correct path logs none, even if no arm has the value.
+    If an arm has the path but no arm has the value, no warning is logged.
     """
     experiment = blocking.experiment(name)
     experiment.declare(success_metric="m")
@@ -322,7 +322,10 @@ def test_configuration_values_of_very_many_arms(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No warning is logged if an arm that was not fetched may have the path of a filter."""
+    """To find the path of a filter by configuration, only a limited number of arms is fetched.
+
+    If there are more arms, one of them may have the path, so no warning is logged.
+    """
     monkeypatch.setattr(near_names, "_ARMS", 1)
     experiment = blocking.experiment(name)
     experiment.declare(success_metric="m")

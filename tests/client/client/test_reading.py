@@ -169,7 +169,7 @@ async def test_an_empty_metric(client: AnyClient, recorded: str) -> None:
 
 
 async def test_handles_make_no_call(client: AnyClient) -> None:
-    """Making, naming and printing a handle works even if its arm does not exist."""
+    """A handle can be made, printed and asked for its names, even if its arm does not exist."""
     experiment = client.experiment("nowhere")
     arm = experiment.arm("nobody", attempt_id="a1")
     assert (experiment.name, arm.experiment, arm.name, arm.attempt_id) == (

@@ -14,9 +14,10 @@ CONFIG = podium.RunConfig("lora_rank4", seed=0)
 
 
 async def test_declare(client: AnyClient, name: str) -> None:
-    """declare() sets fields that have no value, and returns the fields that kept theirs.
+    """declare() sets fields that have no value yet.
 
-    With `overwrite`, it replaces the fields.
+    If a given field has another value already, it keeps that value, and the response names the
+    field. With `overwrite`, the value is replaced.
     """
     experiment = client.experiment(name)
     first = await result(
@@ -325,7 +326,10 @@ def test_the_ways_to_record_another_config(
 def test_the_error_names_the_first_hundred_changed_paths(
     blocking: podium.Client, declared: str
 ) -> None:
-    """The error RUN_CONFIG_CHANGED names the first 100 paths and counts the others."""
+    """The error RUN_CONFIG_CHANGED names the first 100 values that changed, and counts the others.
+
+    It names each value by its path in the run_config.
+    """
     experiment = blocking.experiment(declared)
     before, after = (
         podium.RunConfig("a", validation={f"split_{n:03d}": value for n in range(103)})

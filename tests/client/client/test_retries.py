@@ -52,9 +52,9 @@ def _is_retried(error: PodiumError, *, is_write: bool, was_sent: bool = True) ->
 def test_a_limit_for_the_first_connection(
     seconds: float, *, was_sent: bool, is_known: bool, is_retried: bool
 ) -> None:
-    """`connect_seconds` limits retries only until a server has been reached or has answered.
+    """`connect_seconds` limits how long a call is retried before any server could be reached.
 
-    Other calls are retried until their deadline.
+    Once a call was sent or a server has answered, calls are retried until their deadline.
     """
     retries = Retries(RetryPolicy(connect_seconds=3.0), 60.0, is_write=False)
     retries._begin -= seconds
@@ -110,7 +110,7 @@ def test_retries_can_be_switched_off() -> None:
 
 @pytest.mark.usefixtures("longest")
 def test_the_pauses_double_up_to_a_second() -> None:
-    """The longest pauses are 0.1 s, 0.2 s and so on up to 1 s."""
+    """The longest possible pause before a retry doubles with each retry, from 0.1 s up to 1 s."""
     retries = Retries(RetryPolicy(), 60.0, is_write=False)
     assert [_pause(retries, _AWAY) for _ in range(7)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
 
@@ -131,7 +131,10 @@ def test_a_client_waits_as_long_as_the_server_asks() -> None:
 
 @pytest.mark.usefixtures("longest")
 def test_the_other_servers_are_tried_first_each_time() -> None:
-    """If a server is away, each other server is tried at once. Then there is a pause."""
+    """If a server is away, the other servers are tried one after the other without a pause.
+
+    If all of them are away, too, there is a pause before the next round.
+    """
     retries = Retries(RetryPolicy(), 60.0, is_write=False, others=2)
     pauses = [_pause(retries, _AWAY, was_sent=False) for _ in range(6)]
     assert pauses == [0.0, 0.0, 0.1, 0.0, 0.0, 0.2]

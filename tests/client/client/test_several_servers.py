@@ -26,7 +26,10 @@ both_kinds = pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient]
 
 @asynccontextmanager
 async def _asking(kind: Any, address: str, **options: Any) -> AsyncIterator[Asked]:
-    """Yields a function that makes calls, while servers run in the same event loop."""
+    """Yields a function that makes a call of a client and waits for the answer.
+
+    It does not block the event loop, in which the servers run.
+    """
     async with entered(kind(address, **options)) as client:
 
         async def asked(call: Callable[[AnyClient], Any]) -> Any:

@@ -100,7 +100,10 @@ async def _updates(connection: Any, session: WatchSession) -> AsyncIterator[Watc
 async def _watched(
     connection: Any, session: WatchSession, most: int
 ) -> tuple[list[WatchUpdate], dict[str, str] | None]:
-    """Returns the first `most` updates of a watch, or all if it is 0, and its error or None."""
+    """Returns the first `most` updates of a watch, and the error that ended it or None.
+
+    If `most` is 0, returns all updates.
+    """
     found: list[WatchUpdate] = []
     try:
         async with aclosing(_updates(connection, session)) as updates:  # type: ignore[type-var]

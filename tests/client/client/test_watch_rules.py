@@ -53,9 +53,10 @@ def _check_pause(error: PodiumError, *, goes_on: bool) -> None:
 
 
 def test_the_pauses_of_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pauses between the calls of a watch double up to ten seconds.
+    """The longest possible pause between two calls of a watch doubles, up to ten seconds.
 
-    The next update resets them. If the server asks for a pause, it is as long as asked.
+    After an update, it is short again. If the server asks for a pause, the watch pauses exactly
+    that long.
     """
     drawn: list[float] = []
 
@@ -109,7 +110,10 @@ def test_only_a_watch_that_has_not_begun_gives_up(
     ],
 )
 def test_where_a_watch_continues(after: Any, revision: int, epoch: str) -> None:
-    """The request of a watch has the revision and the epoch of `after`, whatever its type."""
+    """The request of a watch has the revision of `after`, and the epoch if `after` has one.
+
+    `after` can be a revision, a marker, an update or None.
+    """
     request = _session(after=after).request
     assert (request.after_revision, request.epoch) == (revision, epoch)
 

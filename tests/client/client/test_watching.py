@@ -118,9 +118,9 @@ async def test_deletion_ends_a_watch(client: AnyClient, declared: str) -> None:
 
 
 async def test_filters(client: AnyClient, declared: str) -> None:
-    """An arm that no longer passes the filter is removed.
+    """If an arm no longer passes the filters of a watch, the next update reports its removal.
 
-    An arm that newly passes the filter is sent with all of its rows.
+    If an arm newly passes the filters, it is sent with all of its rows.
     """
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, name="a", group_name="g"))
@@ -192,7 +192,10 @@ def _added(arm: str, *steps: int) -> WatchResponse:
 
 
 def test_an_interrupted_update_is_forgotten() -> None:
-    """If a lost connection interrupts an update, its arms and rows are not sent twice."""
+    """If a lost connection interrupts an update, the server sends the update again.
+
+    The update that the watch yields has each arm and row only once.
+    """
     session = _session()
     assert session.take(_added("a", 1)) is None
     session.pause(podium.UnavailableError("gone"))

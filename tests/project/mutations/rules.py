@@ -59,7 +59,10 @@ class Defect:
 
     @property
     def draw(self) -> str:
-        """Returns a string to sort by: random, but stable if other code of the file changes."""
+        """Returns a hash by which defects are sorted, so that their order is random.
+
+        It does not depend on other code of the file.
+        """
         text = f"{self.file} {self.scope} {self.rule} {self.before}"
         return sha256(text.encode()).hexdigest()
 

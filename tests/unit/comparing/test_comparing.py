@@ -119,7 +119,7 @@ def test_given_eval_metrics_go_before_training_metrics() -> None:
 def test_rows_that_measured_something_else_are_flagged(fields: Any, flag: str) -> None:
     """A metric is flagged if its rows differ in benchmark, model or step.
 
-    The rows can be of both sides or of one side.
+    This applies to rows of different sides, and to rows of the same side.
     """
     plain = arm("a", row(metrics={"m": 1.0}))
     other = arm("b", row(**({"step": None} | fields), metrics={"m": 1.0}))

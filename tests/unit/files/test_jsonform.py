@@ -68,7 +68,10 @@ def test_an_arm_can_be_written_by_hand() -> None:
 
 
 def test_an_arm_is_written_as_it_reads() -> None:
-    """A written arm has every field, with mirrored fields and sorted maps, in strict JSON."""
+    """A written arm has every field, also those that have the values of its primary eval.
+
+    Maps are sorted by key. The JSON is strict: NaN and infinities are strings or objects.
+    """
     config = RunConfig("a", algorithm=Component("sgd", {"rank": 4, "lr": 4.0, "x": math.nan}))
     row = EvalResult("t", metrics={"acc": -math.inf}, breakdowns={"0": [True, None]}, step=0)
     arm = ArmResult("a", config, "completed", evals=[row])
@@ -88,7 +91,7 @@ def test_an_arm_is_written_as_it_reads() -> None:
 
 
 def test_mirrored_fields_of_a_read_arm_follow_its_rows() -> None:
-    """The mirrored fields of a read arm follow changes of its rows."""
+    """If a row of a read arm changes, the arm's fields that mirror this row change, too."""
     arm = json_form.arm_from_json(json_form.to_json(json_form.arm_from_json(_ARM)))
     arm.evals[1].metrics["acc"] = 0.75
     assert arm.score("acc") == 0.75

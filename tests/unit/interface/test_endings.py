@@ -80,7 +80,12 @@ def test_configurations_of_the_same_group() -> None:
     ids=repr,
 )
 def test_the_end_of_a_block(error: BaseException | None, status: str, text: str | None) -> None:
-    """An interrupt or an exit without an error leaves a cancelled arm, an error a failed one."""
+    """The exception that ends a block determines the final status of its arm.
+
+    Without an exception, the arm is completed. After an error, or an exit with a code other than
+    0, it is failed. After an exit with code 0, an interrupt, a cancellation or a pruned trial, it
+    is cancelled.
+    """
     found = ending_of(error)
     assert (found.status, found.error) == (status, text)
 
@@ -103,9 +108,10 @@ def test_the_attempt_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_long_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most 200 arguments and 8,000 characters are recorded, and 1,000 of each argument.
+    """At most 200 arguments and 8,000 characters of a command line are recorded.
 
-    Other provenance is recorded as given. PODIUM_PROVENANCE can turn it off.
+    Of each argument, at most 1,000 characters are recorded. Values that are not strings are left
+    out, and the value of `--token` is redacted. PODIUM_PROVENANCE can turn off the recording.
     """
     assert _shown(["a"] * 201) == [*["a"] * 200, "[1 more arguments]"]
     assert _shown(["a"] * 200) == ["a"] * 200

@@ -33,7 +33,10 @@ def _row(step: int, size: int = 0) -> EvalResult:
 
 
 def _shape(found: list[Batch]) -> list[list[str]]:
-    """Returns the events of each call as strings: the steps of an arm's rows, or a row's step."""
+    """Returns the events of each call as strings.
+
+    The string of an arm has the steps of its rows. The string of a single row is its step.
+    """
 
     def named(event: Event) -> str:
         arm = event.arm_recorded.arm_result
@@ -71,9 +74,10 @@ def test_the_events_of_a_call(events: list[Event], counts: list[int]) -> None:
 
 
 def test_an_arm_that_is_too_large() -> None:
-    """An arm too large for a call keeps the rows that fit.
+    """If an arm is too large for a call, it is sent with the rows that fit.
 
-    The rest follow as single rows. Repeated rows are left out, and times are kept.
+    The other rows follow one by one. Of several rows with the same step, only the first is sent. A
+    row without a time of its own gets the arm's time.
     """
     rows = [_row(step, _MIB) for step in (1, 2, 2, 3, 4, 5)]
     rows[2].model_ref = "y"
@@ -150,9 +154,9 @@ def test_a_server_that_takes_few_events() -> None:
 
 
 def test_loads_are_added() -> None:
-    """Loads are added unit by unit: events, metric values and bytes.
+    """A load has three counts: events, metric values and bytes. `plus` adds each of them.
 
-    A load is too much if any one of its units exceeds the limit.
+    A load does not fit into a call if any of its counts exceeds the limit.
     """
     assert Load(1, 2, 3).plus(Load(10, 20, 30)) == Load(11, 22, 33)
     loads = (Load(1_001), Load(0, 10_001), Load(0, 0, 41), Load(1_000, 10_000, 40))

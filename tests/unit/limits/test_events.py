@@ -303,7 +303,10 @@ def test_times(time: Timestamp, *, is_valid: bool) -> None:
     ],
 )
 def test_rows_that_need_no_check(fields: dict[str, Any], *, is_plain: bool) -> None:
-    """A row takes the quick check if its names are few and known, and all its fields are simple."""
+    """The quick check accepts a row with few names, all of which have been checked before.
+
+    It accepts no row with a breakdown, an unusual duration, a `benchmark_id` or a `model_ref`.
+    """
     limits = replace(_SMALL, name_bytes=7, map_keys=5)
     check_names(["a", "v", "k", "t"], "names", limits)
     found = event_checks.plain_row(_event("evalRecorded", _row(**fields)), limits)
@@ -356,7 +359,8 @@ def test_how_metric_values_are_counted(kind: str, fields: dict[str, Any], count:
 def test_the_metric_values_of_a_call() -> None:
     """A call with too many metric values is rejected.
 
-    A small call is not counted, and the end of an arm that is alone in its call is always accepted.
+    The values of a call of few bytes are not counted. A call that only ends an arm is always
+    accepted.
     """
     row = _event("metricsRecorded", {"arm": "a", "metrics": {"a": 1}})
     end = _event("armFinished", _finish(runResult={"metrics": _METRICS}))
@@ -381,9 +385,9 @@ def test_the_metric_values_of_a_call() -> None:
     ],
 )
 def test_results_that_are_left_out(result: dict[str, Any], *, is_too_large: bool) -> None:
-    """A run_result counts as too large if its size or its values exceed a limit.
+    """A run_result counts as too large if it exceeds a limit or contains a value without a kind.
 
-    Its `error` does not count.
+    The size of its `error` does not count.
     """
     event = _event("armFinished", _finish(runResult=result))
     limits = replace(_SMALL, arm_bytes=60)

@@ -53,9 +53,9 @@ def _map(**entries: Any) -> dict[str, Any]:
     ],
 )
 def test_nested_values(values: list[dict[str, Any]], problem: str) -> None:
-    """A value of a field may not be nested too deep or lack its kind.
+    """A value that is nested too deep is rejected, and so is a map with a value without a kind.
 
-    Nested values count towards the limit of values.
+    Values inside other values count towards the limit on the number of values.
     """
     given = [ParseDict(value, Value()) for value in values]
     if not problem:

@@ -1,6 +1,7 @@
 """Tests of ArmResult as plain Python data: mirrored fields, comparison, copies, pickles.
 
-A mirrored field, such as `eval_metrics`, is not given, so it has the primary eval's value.
+If a field such as `eval_metrics` is not given, it has the value of the primary eval. It is then
+called a mirrored field.
 """
 
 import copy
@@ -224,7 +225,7 @@ def test_eval_takes_any_integer_for_a_step_but_no_bool() -> None:
 
 @each("wrong", [None, 7, b"val"])
 def test_eval_and_score_take_names_only(wrong: Any) -> None:
-    """A name that is not a string raises a TypeError, as with a server."""
+    """A name or metric that is not a string raises a TypeError."""
     arm = _arm()
     with pytest.raises(TypeError, match="name must be a string, not"):
         arm.eval(wrong)

@@ -270,7 +270,7 @@ def test_a_lone_surrogate_is_an_error(make: Any) -> None:
 
 
 def test_keys_of_breakdowns_become_texts() -> None:
-    """The keys of breakdowns become strings at every depth: numbers, bools, None, tuples."""
+    """Keys of breakdowns that are numbers, bools, None or tuples become strings, at every depth."""
     given = {0: 0.5, True: 1, (1, 2): {3: 4}, _Name.ACC: 2, None: 5}
     breakdowns = EvalResult("t", breakdowns=given).breakdowns  # type: ignore[arg-type]
     assert breakdowns == {"0": 0.5, "True": 1, "(1, 2)": {"3": 4}, "acc": 2, "None": 5}

@@ -18,7 +18,10 @@ pytestmark = pytest.mark.heavy
 
 
 def arms(groups: int, seeds: int, steps: range = range(0, 2001, 100)) -> list[ArmResult]:
-    """Returns groups of seeds. The values of each group rise to the group's number."""
+    """Returns arms in groups, with one arm of a group for each seed.
+
+    The values of an arm rise with the step. At step 2,000, they have risen by the group's number.
+    """
     return [
         ArmResult(
             f"rank{group}_seed{seed}",
@@ -135,7 +138,10 @@ def test_a_ranking_is_no_curve() -> None:
 
 
 def test_more_groups_have_bars_at_their_ends() -> None:
-    """If there are many groups, bars beside the plot show their last intervals, not bands."""
+    """If there are many groups, no bands are drawn.
+
+    Instead, a bar beside the plot shows the last interval of each group.
+    """
     found = grouped(6)
     axes = axes_of(plots.curves_figure(found))
     assert len(axes.collections) == 0

@@ -81,7 +81,7 @@ def test_notes_name_what_is_not_drawn() -> None:
 def test_values_near_the_limits_of_a_double() -> None:
     """A value near the limits of a double is not drawn, and a note names it.
 
-    A group whose extremes are such values does not prevent the picture.
+    If a group has such values, other groups are still drawn.
     """
     found = rank([arm("a", 1e308), arm("b", -1e308), arm("c", 0.5)], "test.acc")
     figure = plots.ranking_figure(found)
@@ -128,7 +128,7 @@ def test_no_text_lies_on_another(groups: int) -> None:
     ],
 )
 def test_a_mean_has_the_places_that_are_known(scores: tuple[float, ...], expected: str) -> None:
-    """A mean has as many decimal places as its interval, which has two digits."""
+    """A mean has as many decimal places as its interval, which has two significant digits."""
     arms = [arm(f"a{index}", score, "g") for index, score in enumerate(scores)]
     assert expected in texts(plots.ranking_figure(rank_groups(arms, "test.acc")))
 
@@ -183,7 +183,10 @@ def test_curves_are_no_ranking() -> None:
 
 
 def test_saving_a_ranking(tmp_path: Path) -> None:
-    """A ranking is saved as a PNG file. Without a finite score, or as .txt, it is rejected."""
+    """A ranking is saved as a PNG file.
+
+    A ranking without a finite score is rejected, and so is the name of a .txt file.
+    """
     plots.save_ranking(rank(seeds(1), "test.acc"), tmp_path / "a.png", title="")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match=r"no finite score on 'test.acc' to draw"):

@@ -32,7 +32,7 @@ _VALUES = (0.0, -0.0, math.nan, math.inf, -math.inf, 0.25, 0.5, 0.75, 1e-300)
 
 
 def eval_answer(arm: ArmResult, name: str, step: int | None) -> EvalResult | None:
-    """Returns the row with this name at a step, or the row that counts without a step."""
+    """Returns the row that answers `eval(name, step=step)`. The step can be None."""
     rows = [row for row in _rows(arm) if row.name == name]
     if step is not None:
         at_step = [row for row in rows if row.step is not None and row.step == step]

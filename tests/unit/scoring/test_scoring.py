@@ -1,6 +1,7 @@
 """Tests of rules of reads that no test vector covers.
 
-They are candidates, primary evals, the best arm, statuses and conclusions.
+The rules are about candidates, primary evals, the best arm, statuses and conclusions. A candidate
+is one way to read the name of a metric.
 """
 
 import math
@@ -49,7 +50,11 @@ def test_an_empty_metric_is_an_invalid_argument() -> None:
 def test_primary_class(
     step: int | None, tags: list[str], model_ref: str | None, expected: int | None
 ) -> None:
-    """Tagged post-training rows precede other post-training rows, which precede in-loop rows."""
+    """The primary eval is chosen from post-training rows tagged `test`, if there are any.
+
+    Other post-training rows come next, and in-loop rows last. A row with a `model_ref` is never
+    chosen.
+    """
     assert scoring.primary_class(step, tags, model_ref) == expected
 
 
@@ -67,7 +72,10 @@ def test_primary_class(
 def test_experiment_status(
     total: int, completed: int, failed: int, expected: ExperimentStatus
 ) -> None:
-    """An experiment is completed if an arm is, failed if all arms are, and otherwise running."""
+    """An experiment is completed if at least one of its arms is completed.
+
+    It is failed if all of its arms are failed. Otherwise, it is running.
+    """
     assert scoring.experiment_status(total=total, completed=completed, failed=failed) is expected
 
 

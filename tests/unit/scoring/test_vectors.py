@@ -26,7 +26,7 @@ class _PlainRow:
 
 @dataclass
 class _Functions:
-    """Calls the functions of `podium.scoring` with rows of other classes."""
+    """Answers with the functions of `podium.scoring`, for rows that are no `EvalResult`."""
 
     message: ArmResult
     evals: list[_PlainRow] = field(init=False)
@@ -105,7 +105,8 @@ _WAYS: dict[str, Callable[[ArmResult], Asker]] = {
 def test_reads(way: str) -> None:
     """Evals, scores and mirrored fields equal those of each test vector.
 
-    The arm is made in three ways.
+    The answers come from the functions, from a constructed ArmResult, or from an ArmResult that was
+    read from a message.
     """
     for case in cases():
         check(case, _WAYS[way](arm_of(case)))

@@ -48,7 +48,7 @@ class Asker(Protocol):
     """Answers questions about one arm."""
 
     def eval(self, name: str, step: int | None) -> results.EvalResult | None:
-        """Returns the row with this name at a step, or the row that counts without a step."""
+        """Returns the row that answers `eval(name, step=step)`. The step can be None."""
 
     def score(self, metric: str) -> scoring.Score | None:
         """Returns the score on a metric and its source.

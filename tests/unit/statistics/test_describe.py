@@ -40,7 +40,10 @@ def test_three_seeds_by_hand() -> None:
     ],
 )
 def test_statistics_of_few_or_equal_numbers(values: list[float], expected: Description) -> None:
-    """The deviation of equal numbers is 0. One number, or infinities, have none."""
+    """The standard deviation of equal numbers is 0.
+
+    A single number has no standard deviation, and neither have numbers with an infinity.
+    """
     assert describe(values) == expected
 
 

@@ -34,7 +34,10 @@ def test_by_hand() -> None:
     ],
 )
 def test_what_cannot_be_tested(left: list[float], right: list[float], expected: Difference) -> None:
-    """Without a spread or with an infinity, there is no p-value, and maybe no difference."""
+    """There is no p-value if a side has too few numbers or an infinity, or if no side varies.
+
+    There is no difference either if a side is empty, or if infinities cancel out.
+    """
     assert welch(describe(left), describe(right)) == expected
 
 

@@ -144,7 +144,10 @@ def test_a_set_in_settings_has_an_order() -> None:
 
 
 def test_addresses_at_their_bounds() -> None:
-    """Port 65535 and a socket path of 107 bytes are valid. One more is rejected."""
+    """The greatest port is 65535, and the longest socket path has 107 bytes.
+
+    A greater port or a longer path is rejected.
+    """
     assert host_and_port("h:65535") == ("h", 65_535)
     with pytest.raises(ValueError, match="a port is at most 65535"):
         host_and_port("h:65536")
@@ -215,7 +218,7 @@ def test_a_name_at_the_limit(text: str, *, is_right: bool) -> None:
 def test_an_error_about_a_long_name() -> None:
     """An error about a long name shows 60 of its characters.
 
-    The longest metric is an eval name, a dot and a key.
+    The name of a metric can be as long as the longest eval name, a dot and the longest key.
     """
     assert wrong_name("é" * 61, 8) == f"has 122 bytes: '{'é' * 59}…'; give 1 to 8 bytes"
     assert wrong_name(" " * 9, 8).startswith("has 9 bytes: ")
@@ -253,7 +256,8 @@ def test_the_first_of_many_names() -> None:
 def test_similar_names() -> None:
     """Up to three similar names are suggested. Upper and lower case make no difference.
 
-    A name that contains the given one is similar, too.
+    A name that contains the given one is similar, too, if the given one has three or more
+    characters. Only the first 2,000 names are compared.
     """
     assert near_names("VAL_ACC", ["val_acc", "test_acc", "x"])[0] == "val_acc"
     assert len(near_names("loss", ["loss1", "loss2", "loss3", "loss4"])) == 3

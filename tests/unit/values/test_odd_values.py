@@ -162,7 +162,7 @@ def test_equal_values(left: object, right: object, *, is_same: bool, is_identica
 def test_limits_of_tokens() -> None:
     """A token limit is at least 1.
 
-    `or_else` takes each limit that is not set from the other limits.
+    If a limit is not set, `or_else` takes it from its argument.
     """
     with pytest.raises(ValueError, match=r"^calls is 0; give 1 or more, or None"):
         TokenLimits(calls=0)

@@ -20,7 +20,10 @@ _KNOWN = ["test.acc", "val.acc", "train/loss", "bench@openai/gpt-4.1.pass^3"]
     ],
 )
 def test_near_names(unknown: str, expected: list[str]) -> None:
-    """Names with a similar spelling are suggested, and names that contain each other."""
+    """A known name is suggested if its spelling is similar to that of the unknown name.
+
+    It is also suggested if one of the two names contains the other.
+    """
     assert near_names(unknown, _KNOWN) == expected
 
 

@@ -21,7 +21,8 @@ _SCALARS: dict[int, Any] = {
 def fill(message: Message) -> None:
     """Sets every field of a message, and of the messages in it, to a value other than zero.
 
-    Rows get a `model_ref`, too, so the arm has no primary eval that its eval metrics could mirror.
+    The rows of an arm get a `model_ref`, too, so none of them is the primary eval. So the arm's
+    eval metrics are not those of a row.
     """
     for name in message.DESCRIPTOR.fields_by_name:
         fill_field(message, name)

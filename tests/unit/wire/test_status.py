@@ -153,7 +153,10 @@ def worst() -> errors.PodiumError:
 
 
 def test_a_thousand_refusals_are_all_listed() -> None:
-    """The largest error lists all 1,000 events and keeps full names."""
+    """An error as large as the server's limits allow lists all 1,000 rejected events.
+
+    The `paths` in its metadata are not shortened.
+    """
     status = to_status(worst())
     assert len(status.trailing_metadata[0][1]) <= 4608
     back = there_and_back(worst())
@@ -218,7 +221,10 @@ def test_paths_that_do_not_fit_are_shortened(refusals: int) -> None:
 
 
 def test_paths_that_cannot_be_shortened_are_cut_at_the_end() -> None:
-    """If 100 long paths have no common words, the first ones are kept, and all rejected events."""
+    """If 100 long paths have no common words, the list of paths is cut at its end.
+
+    All rejected events are still listed.
+    """
     back = there_and_back(changed((chr(33 + n // 2) * (200 + n % 2) for n in range(100)), 1000))
     assert back.metadata["paths"].startswith("algo")
     assert len(back.refusals) == 1000

@@ -88,7 +88,10 @@ def test_the_enums_have_no_more_members_in_the_protos() -> None:
 
 
 def test_an_arm_with_a_status_of_a_newer_server_can_be_read() -> None:
-    """An unknown status is read as a string with its number. It cannot be sent back."""
+    """An unknown status of an arm is read as a string that contains the number of the status.
+
+    The arm cannot be converted to a message again.
+    """
     message = arm_result_pb2.ArmResult.FromString(b"\x18\x2a")
     arm = codec.arm_result_from_proto(message)
     assert arm.status == "unknown(42)"
@@ -105,7 +108,10 @@ def test_an_experiment_of_a_newer_server_can_be_read() -> None:
 
 
 def test_a_score_comes_back_with_its_source() -> None:
-    """A score keeps its value, origin, key, eval and step. An empty response becomes None."""
+    """A score that is read from a response has the same value, origin, key, eval and step.
+
+    An empty response is read as None.
+    """
     message = results_service_pb2.ScoreResponse(
         value=math.nan,
         source=score_pb2.ScoreSource(
@@ -149,7 +155,10 @@ def test_what_an_arm_mirrors_is_not_sent() -> None:
 
 
 def test_mirrored_fields_of_a_read_arm_follow_its_rows() -> None:
-    """The mirrored fields of a read arm follow rows that are added later."""
+    """The mirrored fields of a read arm have the values of its present primary eval.
+
+    So they change if a row that is added later becomes the primary eval.
+    """
     row = eval_result_pb2.EvalResult(name="val", step=1, metrics={"acc": math.nan})
     message = arm_result_pb2.ArmResult(
         name="a", status=arm_result_pb2.ARM_STATUS_RUNNING, eval_metrics=row.metrics, evals=[row]
