@@ -268,7 +268,7 @@ def test_columns_of_lightning_that_are_not_numbers(tmp_path: Path) -> None:
 def test_test_sets_of_lightning() -> None:
     """The metrics of each further test dataloader are an eval of their own.
 
-    Test metrics without a dataloader in their name are one result.
+    All test metrics without a dataloader in their name go into one row.
     """
     logged, test = Logged(), EvalResult("test")
     for column in ("test_acc", "test_acc/dataloader_idx_1", "loss"):

@@ -187,7 +187,7 @@ def test_an_eval_logged_again_without_a_step(tmp_path: Path) -> None:
 def test_a_name_belongs_to_the_first_of_its_arms(tmp_path: Path) -> None:
     """Of two arms with the same name, the older one keeps it.
 
-    The other name gets part of its ID.
+    The name of the other arm gets part of that arm's ID.
     """
     _generation(_store(tmp_path), "bbbbbbbb-1", "x", _created_at=1.0)
     _generation(tmp_path, "aaaaaaaa-2", "x", _created_at=2.0)

@@ -94,7 +94,7 @@ def test_several_scorers_and_reducers_are_several_evals(tmp_path: Path) -> None:
 
 
 def test_scores_of_old_logs_are_read(tmp_path: Path) -> None:
-    """Scores of old logs, which are named `scorers`, are read like those of new logs."""
+    """In old logs, the list of scores is named `scorers`. It is read like the list of new logs."""
     scorers = [{"name": "fact", "metrics": {"accuracy": {"value": 1}}}]
     write_json(tmp_path / "log.txt", _said(results={"scorers": scorers}))
     assert results(tmp_path).arms[_NAME].evals[0].metrics == {"accuracy": 1.0}

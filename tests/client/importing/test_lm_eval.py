@@ -178,7 +178,7 @@ def test_a_group_has_the_count_of_its_samples(tmp_path: Path) -> None:
 
 
 def test_values_that_are_not_numbers_are_reported(tmp_path: Path) -> None:
-    """Values that are not numbers, such as lists of values of samples, are reported."""
+    """Values that are not numbers are reported, such as a list with a value for each sample."""
     task = {"acc": [0, 1, 1], "id": ["a", "b", "c"], "f1": 0.5, "alias": "t"}
     path = write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
     found = results(tmp_path)

@@ -113,7 +113,7 @@ def test_the_default_limits() -> None:
 
 
 def test_damaged_compressed_lines(tmp_path: Path) -> None:
-    """The lines before the damage are read, and the damage has the number of the next line."""
+    """The lines before the damage are read. Then an error has the number of the next line."""
     file = tmp_path / "t.jsonl.gz"
     whole = gzip.compress(b"".join(b'{"a": %d}\n' % n for n in range(20_000)))
     middle = len(whole) // 2

@@ -140,7 +140,7 @@ def test_a_name_with_its_seed(name: str, seed: int | None, found: str) -> None:
 
 
 def test_a_name_over_the_limit() -> None:
-    """A name over the limit in bytes is shortened to it. Different names stay different."""
+    """A name that exceeds the limit in bytes is shortened. Different names stay different."""
     assert within_limit("é" * 4, 8) == "é" * 4
     names = [within_limit("é" * 200 + end, 64) for end in "ab"]
     assert names[0] != names[1]

@@ -52,7 +52,10 @@ def _found(path: Path) -> FoundArm:
 
 
 def test_a_finished_run_is_an_arm_with_series_and_evals(tmp_path: Path) -> None:
-    """The history becomes series and in-loop rows. The summary becomes metrics and results."""
+    """The history of a run becomes series and in-loop rows.
+
+    The summary becomes metrics and post-training rows.
+    """
     _log_of(tmp_path, _RUN, *_ROWS, _SUMMARY, exit_record(runtime=60))
     found = _found(tmp_path)
     arm = found.arm

@@ -94,7 +94,7 @@ def test_errors_that_the_script_caught(ended: Ended) -> None:
 def test_a_server_that_is_down(server: RunningServer) -> None:
     """Training continues without a server.
 
-    At its end, it logs that events are not delivered yet.
+    At its end, the process logs that events are not delivered yet.
     """
     server.stop()
     script = _SCRIPT.format(breaks="return False")

@@ -75,7 +75,7 @@ def test_a_writer_that_is_back_counts_as_gone_only_after_the_whole_time(
 
 
 def test_progress_that_is_damaged_is_zero(tmp_path: Path) -> None:
-    """If the file of the progress is damaged, the progress is zero, so events are sent again."""
+    """If the file that stores the progress is damaged, the progress counts as zero."""
     note_progress(tmp_path, Progress(7, 2))
     assert read_progress(tmp_path) == (7, 2)
     (file,) = tmp_path.iterdir()

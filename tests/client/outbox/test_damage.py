@@ -162,7 +162,7 @@ def test_damage_to_the_address_gives_no_wrong_address(tmp_path: Path) -> None:
 
 
 def test_damaged_progress_counts_as_zero(tmp_path: Path) -> None:
-    """If any byte in the file of the progress changes, the progress counts as zero."""
+    """If any byte of the file `delivered` changes, the progress of the stream counts as zero."""
     folder = _closed_stream(tmp_path)
     reader = StreamReader(folder)
     reader.note_delivered(11)
