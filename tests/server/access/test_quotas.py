@@ -103,7 +103,7 @@ PORTS = ("grpc", "http")
 
 
 def declared(count: int) -> tuple[str, dict[str, Any]]:
-    """Returns the method and the body of a Record call with a number of events."""
+    """Returns the method and the body of a Record call with `count` events."""
     declaration: dict[str, Any] = {"experimentDeclared": {}}
     return "RecordingService/Record", {"experiment": "x", "events": [declaration] * count}
 
@@ -192,7 +192,7 @@ async def test_a_server_without_tokens_has_total_limits(tmp_path: Path, clock: C
 async def test_the_servers_limits_are_those_of_tokens_without_own_ones(tmp_path: Path) -> None:
     """A token without limits has those of the server.
 
-    If a token has a limit of its own, it replaces the server's limit of the same kind.
+    If a token has a limit of its own, that limit replaces the server's limit of the same kind.
     """
     default = TokenLimits(calls_per_second=1, watches=1)
     async with served(tmp_path, TokenLimits(calls_per_second=3), token_limits=default) as server:

@@ -50,7 +50,7 @@ async def test_both_clients_connect_over_tls(
 async def test_the_environment_names_the_files(
     authority: Authority, server_files: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PODIUM_TLS_CA makes clients use TLS for ports. For Unix sockets it is ignored."""
+    """PODIUM_TLS_CA makes clients use TLS if the address has a port, but not for a Unix socket."""
     monkeypatch.setenv("PODIUM_TLS_CA", str(authority.cert))
     async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
         assert await _revision(address) == 2
@@ -86,7 +86,10 @@ async def test_errors_of_tls_say_what_is_wrong(
 async def test_a_client_without_certificate_is_rejected(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """With --tls-client-ca, only clients with a certificate of that authority are served."""
+    """With --tls-client-ca, a client without a certificate is rejected.
+
+    A client with a certificate of that authority is served.
+    """
     cert, key = authority.issue("client", "DNS:client")
     tls = ServerTLS(*server_files, authority.cert)
     async with serving(tmp_path, tls=tls) as [address]:
@@ -131,7 +134,7 @@ async def test_a_changed_certificate_is_used_without_a_failed_call(
 async def test_http_is_encrypted_with_the_newest_certificate(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """The HTTP port uses the newest certificate, and requires one from the client."""
+    """The HTTP port uses the newest certificate. It rejects a client without a certificate."""
     files = (tmp_path / "live.pem", tmp_path / "live.key")
     client = authority.issue("client", "DNS:client")
 

@@ -31,7 +31,7 @@ _PAGE = PageLimits(1_000, 2**21)
 
 @pytest.fixture
 async def two(tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
-    """Yields two stores over one database with an arm and a row. The first store knows both."""
+    """Yields two stores over a database with an arm and a row, which only the first store knows."""
     async with AsyncExitStack() as stack:
         stores = [await open_store(store_url(tmp_path)) for _ in range(2)]
         for store in stores:
@@ -43,7 +43,7 @@ async def two(tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns a list that gets each SQL statement that stores run from now on."""
+    """Returns a list, to which each SQL statement is added that a store runs from now on."""
     seen: list[str] = []
     for name in ("execute", "fetch", "executemany", "cursor"):
         method = getattr(PooledConnection, name)
@@ -102,7 +102,7 @@ async def test_a_read_that_is_cancelled(two: tuple[Store, Store]) -> None:
 async def test_a_write_that_is_cancelled(two: tuple[Store, Store]) -> None:
     """If a write is cancelled, other writes at the same time are stored.
 
-    The cancelled write is stored as a whole or not at all, and can be sent again.
+    The cancelled write can be sent again.
     """
     store, _ = two
     writes = [asyncio.create_task(store.transact(record(row("val", step)))) for step in (2, 3, 4)]

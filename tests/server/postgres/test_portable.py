@@ -60,7 +60,7 @@ _FUNCTIONS = {
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Returns a set that gets each SQL statement that stores run from now on."""
+    """Returns a set, to which each SQL statement is added that a store runs from now on."""
     seen: set[str] = set()
     for name in ("cursor", "execute", "executemany", "fetch", "fetchrow", "fetchval"):
         method = getattr(PooledConnection, name)

@@ -144,9 +144,9 @@ async def test_groups_and_other_statuses_are_kept_until_anything_changes(store: 
     ],
 )
 async def test_a_matrix_is_kept_until_anything_changes(store: Store, change: Any) -> None:
-    """A matrix is cached until any change. Then it is read again.
+    """A matrix is cached until the experiment changes.
 
-    It equals the matrix of a server without a cache.
+    Then it is read again, and equals the matrix of a server without a cache.
     """
     asker = _Asker(store)
     assert await asker.matrix("m") == await asker.matrix("m") == [("m", [1, 2])]

@@ -112,7 +112,7 @@ def _whole(stub: ResultsServiceStub, request: RankRequest) -> list[RankResponse]
 
 @pytest.mark.slow
 def test_each_ranking_is_that_of_its_revision() -> None:
-    """While eight writers record, each ranking agrees with the rules at its revision."""
+    """While eight writers record, each ranking equals that of the naive rules at its revision."""
     with running_server() as server, podium.Client(server.address) as client:
         client.experiment("e").declare()
         changes, found = _all_at_once(server.address)

@@ -359,7 +359,7 @@ async def test_a_closing_server_waits_for_its_last_call(monkeypatch: pytest.Monk
 async def test_a_closing_server_ends_watches_that_do_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A closing server ends a watch that does not end itself, without the full grace period."""
+    """A closing server ends a watch that is still open, and does not wait for the grace period."""
     for name in ("_QUIET_SECONDS", "_LAST_WATCHES_SECONDS"):
         monkeypatch.setattr(admission_module, name, 0)
     admission = Admission(AdmissionLimits())

@@ -60,7 +60,10 @@ def test_times_have_microseconds(micros: int, expected: tuple[int, int]) -> None
     ],
 )
 def test_the_status_of_an_experiment(counts: tuple[int, ...], expected: str) -> None:
-    """An experiment with a completed arm is completed. If all arms have failed, it has failed."""
+    """An experiment with a completed arm is completed. If all arms have failed, it has failed.
+
+    In all other cases it is running.
+    """
     row = ExperimentRow(1, "x")
     row.counts = counts
     status = ExperimentStatus.Name(answers.experiment(row).status)

@@ -93,7 +93,7 @@ async def test_who_may_see_the_page(tmp_path: Path) -> None:
 async def test_every_end_of_a_call_is_counted() -> None:
     """Rejected, cancelled and failed calls are counted with their codes.
 
-    Only the times of successful calls are measured, and those of streams are not.
+    The page has the times of successful calls only. It has none of streams.
     """
     telemetry = Telemetry(streams=["s"])
     for error in (
@@ -120,7 +120,7 @@ async def test_every_end_of_a_call_is_counted() -> None:
 
 
 async def test_a_histogram_counts_up_to_its_bounds() -> None:
-    """A bucket counts the numbers up to its bound, inclusive. The last one counts all."""
+    """A bucket counts the numbers up to its bound, inclusive. The last bucket counts them all."""
     histogram = Histogram((1, 2.5))
     for number in (1, 1.5, 2.5, 3):
         histogram.add(number)

@@ -42,7 +42,7 @@ async def _ask(
 
 
 async def test_the_page_has_strict_headers(tmp_path: Path) -> None:
-    """The page may load scripts only from its server, and no other page may frame it."""
+    """The page may load scripts only from its server, and no page may show it in a frame."""
     async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
         found, body = await _ask(url, "/")
         assert (found.status, found.headers["content-type"]) == (200, "text/html; charset=utf-8")

@@ -26,7 +26,7 @@ _RECORD = "podium.v1.RecordingService.Record"
 
 
 class _Exchange:
-    """A call of a client that sends some requests. If `is_slow`, it reads no response."""
+    """A call of a client that sends some requests. If `is_slow`, the client reads no response."""
 
     peer = "ipv4:10.0.0.1:5"
 

@@ -147,7 +147,7 @@ async def test_a_call_over_http_is_a_child_too(tmp_path: Path, collector: type[_
 async def test_the_share_decides_about_other_calls(
     tmp_path: Path, collector: type[_Collector], share: float
 ) -> None:
-    """If a client sends no trace context, the call is traced according to the share.
+    """If a client sends no trace context, the share of --traces decides whether a call is traced.
 
     With the share 0 it is not traced, and with the share 1 it is.
     """
