@@ -154,7 +154,7 @@ def test_offline_by_the_environment(
     *,
     offline: bool,
 ) -> None:
-    """PODIUM_OFFLINE=1 has the effect of `offline=True`. Neither 0 nor an empty value has it."""
+    """PODIUM_OFFLINE=1 makes a recorder offline. The value 0 and an empty value do not."""
     monkeypatch.setenv("PODIUM_OFFLINE", value)
     with record(name, outbox=tmp_path / "outbox") as experiment:
         experiment.start_arm(CONFIG).finish()
@@ -189,7 +189,9 @@ def test_rejected_events_are_counted_and_reported(
 def test_values_that_are_not_stored(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each experiment field that keeps its stored value causes one warning with both values.
+    """A field of an experiment that keeps its stored value causes one warning for each recorder.
+
+    The warning has the stored and the given value.
 
     With `overwrite`, the given value is stored without a warning.
     """

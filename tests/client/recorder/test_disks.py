@@ -227,7 +227,7 @@ def test_a_full_memory(
 def test_memory_is_free_again(
     record: Any, client: podium.Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events leave the memory once they are written, so it has room when the disk hangs again."""
+    """Events leave the memory once they are written. So there is room when the disk hangs again."""
     monkeypatch.setattr(stream, "MEMORY_BYTES", 400_000)
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         for turn in range(3):

@@ -196,8 +196,8 @@ def test_a_wrong_result_of_a_run() -> None:
 def test_how_an_arm_ends(given: Any, expected: str, kinds: str, *, has_error: bool) -> None:
     """A misspelled status is corrected, and any other unknown string becomes `failed`.
 
-    A failed arm is in no ranking. Without a status, an arm is failed if it has an error, and
-    completed otherwise.
+    That is safe, because a failed arm is in no ranking. Without a status, an arm is failed if it
+    has an error, and completed otherwise.
     """
     problems = Problems()
     assert kept_results.status(given, problems, has_error=has_error) == expected

@@ -119,7 +119,7 @@ def test_how_long_the_end_of_a_block_waits(
     timeout: float,
     seconds: float,
 ) -> None:
-    """If an interrupt or `sys.exit` ends a block, its end waits at most one second."""
+    """If an interrupt or `sys.exit` ends a block, the recorder waits for delivery at most 1 s."""
     waited: list[float] = []
     close = ExperimentRecording._close
 

@@ -158,7 +158,7 @@ def test_a_rejected_start_does_not_affect_other_arms(
 def test_arms_are_created_in_the_order_of_their_starts(
     record: Any, client: podium.Client, name: str, tmp_path: Path, *, offline: bool
 ) -> None:
-    """A list shows arms in the order in which the process started or recorded them."""
+    """The server lists arms in the order in which the process started or recorded them."""
     outbox = tmp_path / "outbox"
     names = [f"a{number:02}" for number in range(40)]
     with record(name, outbox=outbox, offline=offline) as experiment:

@@ -25,7 +25,7 @@ def test_the_end_waits_while_progress_is_made(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """When the block ends, the server has all rows, even many or large rows over a slow link."""
+    """After the block, the server has all rows, even if they are many or large on a slow link."""
     # On a busy machine, delivery takes even longer.
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 30.0)
     monkeypatch.setattr(process_outbox, "_PROGRESS_SECONDS", 60.0)

@@ -89,7 +89,7 @@ def test_the_rank_of_torch(
 
 
 def test_counts_of_several_streams() -> None:
-    """Counters of several streams are added up. The lag of the sum is the longest lag."""
+    """Counters of several streams are added up, except that only the longest lag is kept."""
     total = Counters(1, 2, 3, 4, 5.0, 6) + Counters(10, 20, 30, 40, 2.0, 60)
     assert total == Counters(11, 22, 33, 44, 5.0, 66)
 

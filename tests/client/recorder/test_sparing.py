@@ -364,7 +364,7 @@ def test_an_outbox_in_the_home_folder(
 @pytest.mark.slow
 @pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
 def test_a_signal_handler_that_logs(record: Any, client: podium.Client, name: str) -> None:
-    """Each event that a signal handler logs is stored, even if it interrupts another handler."""
+    """Each event that a signal handler logs is stored, even if one handler interrupts another."""
     logged = depth = 0
 
     def set_alarm() -> None:

@@ -244,9 +244,10 @@ def test_a_stream_whose_folder_is_deleted(disk: _Disk, caplog: pytest.LogCapture
 def test_a_stream_that_the_sender_has_deleted(
     disk: _Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If the folder of a released stream is gone, all events of the stream count as delivered.
+    """If the folder of a stream is deleted after its release, the stream counts as delivered.
 
-    Nothing more is written, and no warning is logged.
+    Only the sender deletes the folder of a stream that the recorder has released. Nothing more is
+    written, and no warning is logged.
     """
     stream, writer = disk.stream, disk.writers[0]
     stream.put(b"1")

@@ -31,7 +31,7 @@ def dying() -> Iterator[Dying]:
 
 
 def _dies(dying: Dying, outbox: Path, step: int) -> bool:
-    """Returns whether a sender was killed at a step. False means that it ended normally before."""
+    """Returns whether a sender was killed at a step. If not, it has ended before this step."""
     assert dying.stdin is not None
     assert dying.stdout is not None
     dying.stdin.write(f"{step} {outbox}\n")

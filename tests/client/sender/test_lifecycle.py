@@ -134,7 +134,10 @@ def test_signals(
 def test_a_sender_survives_its_terminal_and_its_trainer(
     outbox: Path, client: podium.Client
 ) -> None:
-    """A sender leads a session of its own. Signals to the trainer's group do not reach it."""
+    """A sender leads a session of its own.
+
+    So signals to the terminal or to the process group of the trainer do not reach the sender.
+    """
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:

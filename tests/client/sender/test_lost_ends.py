@@ -121,7 +121,7 @@ async def test_names_near_an_unknown_one(count: int, text: str) -> None:
 
 
 async def test_a_heartbeat_that_fails() -> None:
-    """A failed heartbeat is not repeated. The next one is due as late as after a successful one."""
+    """A failed heartbeat is not repeated, and the next one is not due at once."""
     calls: list[str] = []
 
     async def record(name: str, _events: object) -> None:

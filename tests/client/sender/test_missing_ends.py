@@ -200,7 +200,10 @@ def test_a_stream_is_removed_after_the_one_that_it_continues(
 
 
 def test_one_delivery_removes_a_stream_and_those_that_continue_it(outbox: Path) -> None:
-    """One short delivery removes a closed stream and all streams that continue it, in any order."""
+    """One short delivery removes a closed stream and all closed streams that continue it.
+
+    The names of these streams are not in the order in which they continue each other.
+    """
     first = appended(writer(outbox, "x"), started("a", "A", 1))
     names = [str(number) * len(first.folder.name) for number in range(3)]
     for name, followed in zip(names, [*names[1:], first.folder.name], strict=True):

@@ -86,7 +86,8 @@ def test_a_stream_that_fails_for_over_a_minute(
 ) -> None:
     """A stream fails for long if over a minute has passed since its first failure.
 
-    A success ends this time. A rejected event does not count as a failure.
+    After a success, this time begins again at the next failure. If the server rejects an event, the
+    stream does not fail for long.
     """
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)

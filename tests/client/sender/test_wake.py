@@ -51,7 +51,10 @@ def test_a_wake_signal(tmp_path: Path) -> None:
 
 
 def test_two_tries_are_at_least_half_a_second_apart() -> None:
-    """However many wake signals there are, two tries are at least half a second apart."""
+    """However many wake signals there are, they move a retry only to 1.5 s after the last try.
+
+    That is the longest possible value of the random wait after a wake signal.
+    """
     breaker = CircuitBreaker(Backoff(_longest))
     breaker.hurry()
     assert breaker.pause is None
