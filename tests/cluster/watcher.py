@@ -17,7 +17,8 @@ class Watcher(threading.Thread):
     Attributes:
         experiment: The name of the experiment.
         revision: The revision of the last update.
-        rows: The value of each row by arm, eval name and step, without rows of the eval `LATEST`.
+        rows: The value of each row, by arm, eval name and step. Rows of the eval `LATEST` are left
+            out.
         faults: The faults of the watch.
     """
 

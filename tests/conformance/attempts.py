@@ -1,4 +1,4 @@
-"""Tests how clients record attempts through their handles: `record_attempt.json`."""
+"""Tests how clients record attempts through their handles, with `record_attempt.json`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RECORD = "/podium.v1.RecordingService/Record"
 def record(case: Case, session: Session) -> None:
     """Makes the client record every event of a case through its attempt handle, then reads the arm.
 
-    The connection of some calls is cut before their request is stored, or before their response.
+    For some calls, the connection is cut before the request is stored, or before the response.
     """
     experiment = session.new_experiment()
     with podium.Client(session.address) as other:
@@ -71,7 +71,10 @@ def _event(given: Case) -> Event:
 
 
 class _Line:
-    """Forwards calls to a server, and cuts the connection of a step's first call."""
+    """Forwards calls to a server, and cuts the connection of some of them.
+
+    If a step has a `cut`, its first call with an event of the same kind loses the connection.
+    """
 
     def __init__(self, channel: grpc.Channel, other: podium.Client, experiment: str) -> None:
         self._forward: Callable[..., bytes] = channel.unary_unary(_RECORD)

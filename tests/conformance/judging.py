@@ -118,7 +118,7 @@ class Check(NamedTuple):
 
 
 def limits_of(file: Path) -> dict[str, int]:
-    """Returns the limits of the server that a file needs. Empty for the default limits."""
+    """Returns the limits that a file sets for its server. Empty for the default limits."""
     limits: dict[str, int] = _content(file).get("limits", {})
     return limits
 
@@ -144,7 +144,7 @@ def checks(file: Path) -> Iterator[Check]:
 def http_checks(file: Path, protocol: str) -> Iterator[Check]:
     """Yields the checks of a file for a protocol over HTTP.
 
-    The table has one row for all files whose names begin with the same word.
+    In the table of results, all files whose names begin with the same word share a row.
     """
     if not file.stem.startswith(_HTTP_FILES):
         return
@@ -157,7 +157,12 @@ def http_checks(file: Path, protocol: str) -> Iterator[Check]:
 
 
 def exchange(way: str, languages: Iterable[str]) -> Iterator[Check]:
-    """Yields the checks in which a language records, or reads, the arms for all languages."""
+    """Yields the checks of arms that some languages record, and that every language then reads.
+
+    Args:
+        way: `write` to record arms, or `read` to read them.
+        languages: The languages that record the arms.
+    """
     hold = {"write": _record_for_others, "read": _read_of_others}[way]
     for experiment in map("exchange/{}".format, languages):
         for given in _content(_FOLDER / "exchange.json")["arms"]:

@@ -1,4 +1,7 @@
-"""Tests answers of several pages while an arm records: `busy_rank.json`, `scores_pages.json`."""
+"""Tests answers of several pages while metrics are recorded.
+
+The cases are in `busy_rank.json` and `scores_pages.json`.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _TRAINING = "training"
 
 
 def rank(case: dict[str, Any], session: Session) -> None:
-    """Makes the client rank arms through a server that lets an arm record before each page."""
+    """Makes the client rank arms through a proxy that records a metric before each page."""
     experiment = session.new_experiment()
     names = [f"arm{place}" for place in range(case["completedArms"])]
     arms = [_arm(name, {"acc": float(-place)}) for place, name in enumerate(names)]
@@ -50,7 +53,10 @@ def rank(case: dict[str, Any], session: Session) -> None:
 
 
 def scores(case: dict[str, Any], session: Session) -> None:
-    """Makes the client get scores. An arm records before each page if the case says so."""
+    """Makes the client get scores.
+
+    Unless the case has `isOneState`, a proxy records a metric before each page.
+    """
     experiment = session.new_experiment()
     names = [f"arm{place}" for place in range(case["arms"])]
     metrics = [f"m{number}" for number in range(case["metrics"])]
@@ -79,7 +85,7 @@ def _arm(name: str, metrics: dict[str, float]) -> Event:
 
 
 def _record(session: Session, experiment: str, arms: Iterable[Event]) -> None:
-    """Records arms, and starts one that is being trained."""
+    """Records arms, and starts another one, which stays running."""
     attempt = podium.Attempt(_TRAINING, 1)
     started = events.arm_started(_TRAINING, podium.RunConfig(_TRAINING), attempt)
     recorded = [events.experiment_declared(success_metric="acc"), *arms, started]
@@ -90,7 +96,7 @@ def _record(session: Session, experiment: str, arms: Iterable[Event]) -> None:
 
 @contextmanager
 def _recording_first(session: Session, experiment: str, arm: str, call: str) -> Iterator[str]:
-    """Yields the address of a server that forwards calls. Before each, an arm records a metric.
+    """Yields the address of a proxy. Before it forwards a call, it records a metric of an arm.
 
     So each page shows another revision of the experiment, however fast the client is.
     """

@@ -193,7 +193,7 @@ def _ask_live(client: podium.Client, request: Any) -> Message:
 
 
 def _value(point: CurvePoint) -> float:
-    """Returns the value of an arm's curve at a step. If the value is NaN, the point has no mean."""
+    """Returns the value of an arm's curve at a step, or NaN if the point has no mean."""
     return math.nan if point.statistics.mean is None else point.statistics.mean
 
 

@@ -21,8 +21,8 @@ def secure_server() -> Iterator[dict[str, str]]:
     """Runs a server that requires a client certificate and a token. Yields variables for tests.
 
     PODIUM_SECURE_ADDRESS names the server. PODIUM_SECURE_FILES is a folder with ca.pem, client.pem,
-    client.key and token, and with other.pem, an authority that did not sign the server's
-    certificate.
+    client.key, token and other.pem. The last is the certificate of an authority that did not sign
+    the server's certificate.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -80,7 +80,7 @@ def test_a_runner_that_cannot_be_started_is_red() -> None:
 
 
 def test_every_case_is_tested_once() -> None:
-    """Every case is tested once in each way that its kind of file has."""
+    """Every case is tested once in each way in which files of its kind are tested."""
     asked = [check for file in VECTORS for check in checks(file)]
     named = {(check.file, check.way, check.case) for check in asked}
     assert len(named) == len(asked) >= 256
@@ -137,7 +137,7 @@ def test_a_language_without_its_toolchain_fails_the_run(
 def test_a_red_language_fails_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If a runner ends early, the run fails and the table shows it."""
+    """If a runner ends early, the run fails, and the table shows that no case succeeded."""
     broken = replace(LANGUAGES[0], runner=("sh", "-c", "exit 3"), example=())
     monkeypatch.setattr(run, "LANGUAGES", (broken,))
     assert run.main([]) == 1
@@ -168,7 +168,7 @@ def test_planted_defects_name_cells_of_the_table() -> None:
 
 @pytest.mark.parametrize("file", ["record_attempt.json", "watch_stream.json"])
 def test_each_language_has_a_defect_of_one_cell(file: str) -> None:
-    """For attempts and for watches, each client has a defect that fails only their cell."""
+    """Each language has a planted defect for which only the cell of this file must fail."""
     found = {one.language for one in defects() if one.red == (f"{file} wire",)}
     assert found == {language.name for language in LANGUAGES}
 

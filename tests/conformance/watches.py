@@ -1,4 +1,4 @@
-"""Tests clients that watch a server which answers as a case says: `watch_stream.json`."""
+"""Tests clients that watch a server, which answers as a case of `watch_stream.json` says."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
-        """Waits until a condition holds. Returns what it returned."""
+        """Waits until `condition` returns a true value. Returns this value."""
         end = time.monotonic() + _SECONDS
         while not (found := condition()):
             assert time.monotonic() < end, f"{what}; the page shows: {self.text()}"
@@ -121,7 +121,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
     def set_dark(self, is_dark: bool) -> None:
-        """Chooses the theme that the user's system asks for."""
+        """Sets whether the user's system asks pages for a dark theme."""
         theme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
 

@@ -148,7 +148,10 @@ def test_scatter_of_numbers_close_together(server: Server, browser: Browser) -> 
 
 
 def test_scatter_of_texts(server: Server, browser: Browser) -> None:
-    """If values are strings, the table has a row for each. Arms without a value are `not set`."""
+    """If values are strings, the table has a row for each of them.
+
+    Arms without a value are in the row `not set`.
+    """
     with podium.Client(server.address) as client:
         experiment = client.experiment("texts")
         experiment.declare(success_metric="m")

@@ -102,7 +102,7 @@ def test_the_runs_of_a_group(sweep: Server, browser: Browser) -> None:
 
 
 def test_the_runs_of_a_large_group(server: Server, browser: Browser) -> None:
-    """The range of scores is that of all arms of the group, even of those that are out of sight."""
+    """The page names the range of the scores of all arms of a group, even of those out of sight."""
     with podium.Client(server.address) as client:
         client.experiment("large").declare(success_metric="m")
         arms = [
@@ -130,9 +130,9 @@ def test_the_progress_of_an_experiment(sweep: Server, browser: Browser) -> None:
 
 
 def test_leaderboard_of_arms(sweep: Server, browser: Browser) -> None:
-    """Arms can be filtered by values of the configuration, and their table gets more columns.
+    """Arms can be filtered by values of the configuration. The URL contains the filter.
 
-    The URL contains the filter and the columns.
+    The table has the columns that the URL adds.
     """
     browser.open(sweep.url, experiment="nlp/sweep", by="arm")
     browser.sees("Best arm: wide_1")
@@ -180,7 +180,7 @@ def test_curves_of_selected_arms(sweep: Server, browser: Browser) -> None:
 
 
 def test_a_spike_is_never_lost(server: Server, browser: Browser) -> None:
-    """Of 20,001 points, fewer than half are drawn. The only great value is one of them."""
+    """Of 20,001 points, fewer than half are drawn. The only high value is among them."""
     with podium.Client(server.address) as client:
         experiment = client.experiment("long")
         experiment.declare(success_metric="loss")
@@ -220,7 +220,10 @@ def test_arm(sweep: Server, browser: Browser) -> None:
 
 
 def test_what_does_not_exist(sweep: Server, browser: Browser) -> None:
-    """For an unknown experiment or arm, the page says so. An unknown metric has no means."""
+    """The page says if an experiment or an arm does not exist.
+
+    For an unknown metric, it lists the groups and shows `no mean`.
+    """
     browser.ignore("404")
     browser.open(sweep.url, experiment="nothing")
     browser.sees("There is no such experiment or arm")
@@ -302,7 +305,10 @@ def test_print(sweep: Server, browser: Browser) -> None:
 
 
 def test_compare_selected(sweep: Server, browser: Browser) -> None:
-    """With `Only selected`, the columns are the values that differ between the selected arms."""
+    """With `Only selected`, the table has only the selected arms.
+
+    It has columns only for those values of the configuration that differ between these arms.
+    """
     browser.open(sweep.url, experiment="nlp/sweep", by="arm", pick=["small_0", "small_1"])
     browser.sees("Curves of 2 selected", "seed\twidth")
     browser.click("Only selected")
@@ -313,7 +319,7 @@ def test_compare_selected(sweep: Server, browser: Browser) -> None:
 
 
 def test_rank_by_a_column(sweep: Server, browser: Browser) -> None:
-    """A click on the head of a metric's column ranks by it."""
+    """A click on the head of a metric's column ranks the arms by this metric."""
     browser.open(sweep.url, experiment="nlp/sweep", by="arm", column=["metric:loss"])
     browser.sees("Best arm: wide_1 with 0.9020")
     browser.click("loss")

@@ -32,7 +32,10 @@ class Place:
         self.environment = environment
 
     def root(self, number: int) -> Path:
-        """Returns the folder for the outbox of a life. Lives use those of two machines in turn."""
+        """Returns the folder for the outbox of the life with this number.
+
+        Successive lives use the outboxes of the two machines in turn.
+        """
         return self.roots[number % 2]
 
     def outboxes(self) -> list[Path]:
@@ -189,7 +192,7 @@ class Disk:
                 file.write(bytes(512))
 
     def free(self) -> None:
-        """Empties the disk again."""
+        """Deletes the file with which `fill` has filled the disk."""
         self._filler.unlink(missing_ok=True)
 
     def grow(self) -> None:

@@ -106,7 +106,10 @@ class Chaos:
             self._clean_up()
 
     def _happen(self, kills: int, rows: int) -> None:
-        """Kills processes until there are enough kills and rows. Makes a StalledError a finding."""
+        """Kills processes until there are enough kills and rows.
+
+        If a StalledError is raised, its text becomes a finding.
+        """
         with podium.Client(self._server.address) as client:
             for name in (TRAINER, RESUMED):
                 client.experiment(f"chaos/{name}").declare()

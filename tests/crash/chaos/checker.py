@@ -1,9 +1,9 @@
 """Compares the logged rows with the store, the outboxes and the answers that senders got.
 
 Every row that reached the outbox must be in the store once, in order and with its numbers.
-Otherwise, it must be in the outbox, as rejected for an expected reason. The store may have only one
-other row for each killed process: the one that it was logging at that moment. The store must have
-everything that the server has acknowledged.
+Otherwise, it must be in the outbox, as rejected for an expected reason. The store may have one more
+row for each killed process: the row that the process was logging when it was killed. The store must
+have everything that the server has acknowledged.
 """
 
 from collections import defaultdict

@@ -1,7 +1,8 @@
-"""A recorder that writes slowly, and the header of a record first, so that kills tear records.
+"""Makes a recorder write in a way in which a kill can tear a record.
 
-The real recorder writes the header last, in one write to memory, so a kill cannot tear a record. A
-power cut can, and so can another implementation of the format.
+It writes the header of a record first, and then the payload slowly. The real recorder writes the
+header last, in one write to memory, so a kill cannot tear a record. A power cut can, and so can
+another implementation of the format.
 """
 
 import signal

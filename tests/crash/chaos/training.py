@@ -90,7 +90,7 @@ class Logged:
 
 
 def eval_name(life: Life) -> str:
-    """Returns the name of the rows that a life writes."""
+    """Returns the name of the eval whose rows a life writes."""
     return f"bench{life.number}" if life.kind == EVALUATOR else "val"
 
 

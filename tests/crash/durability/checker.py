@@ -92,7 +92,10 @@ def _check_rows(arm: Arm, rows: list[EvalResult], findings: Findings) -> None:
 
 
 def _check_calls(arm: Arm, held: dict[int, int], findings: Findings) -> list[int]:
-    """Checks that each call has one revision, the acknowledged one, and that they increase."""
+    """Checks that all rows of a call have the same revision, and that revisions increase.
+
+    The answer must have the same revision. If a call was sent again, it may have a later one.
+    """
     revisions = [_BEFORE_WRITERS]
     for call in arm.calls:
         found = {held[step] for step in call.steps if step in held}

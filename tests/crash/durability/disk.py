@@ -60,20 +60,20 @@ class Truncate(NamedTuple):
 
 
 class Sync(NamedTuple):
-    """A file is synced. With `folder`, all names are synced, too."""
+    """A file is synced. With `folder`, so is its folder, which makes all names in it durable."""
 
     file: int
     folder: bool
 
 
 class FailedSync(NamedTuple):
-    """A sync fails. As on Linux, a later sync does not write the data that was not written here."""
+    """A sync fails. As on Linux, later syncs do not write the data that this one should write."""
 
     file: int
 
 
 class Delete(NamedTuple):
-    """A name is removed. With `folder`, all names are synced, too."""
+    """A file is deleted. With `folder`, its folder is synced, so all names in it are durable."""
 
     name: str
     folder: bool
@@ -114,7 +114,10 @@ class _Choice:
         self._moments = defaultdict[int, int](lambda: random.randint(synced, now))
 
     def of(self, versions: Sequence[tuple[int, _T]], page: int) -> _T:
-        """Returns one of the versions since the last sync, each of which has its time."""
+        """Returns one of the versions that a sector or a size has had since the last sync.
+
+        Each version has the time from which it was valid.
+        """
         match self._power:
             case Power.DROP:
                 return versions[0][1]

@@ -56,7 +56,7 @@ class Life:
     contents: list[bytes] = field(default_factory=list)
 
     def note_content(self, count: int, content: bytes) -> None:
-        """Stores the content after a number of rounds. Raises an error if another one is stored."""
+        """Keeps the content after `count` rounds. Raises an error if it was different before."""
         if count == len(self.contents):
             self.contents.append(content)
         elif self.contents[count] != content:
@@ -141,7 +141,7 @@ class _Weather:
 
 
 def _kill_point(journal: Journal, begin: int, random: Random) -> int:
-    """Returns the place of a kill in the journal: anywhere, or between a commit and its sync."""
+    """Returns a kill's place in the journal: before a sync, after a failed one, or anywhere."""
     written = [i for i in range(begin, len(journal)) if isinstance(journal[i], Sync)]
     failed = [i + 1 for i in range(begin, len(journal)) if isinstance(journal[i], FailedSync)]
     if failed and random.random() < 0.5:

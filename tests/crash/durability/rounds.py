@@ -93,7 +93,7 @@ class _Stream:
         return _Told(self.experiment, events, self._position(first))
 
     def gap(self) -> _Told:
-        """Returns a call with a gap in its sequence. It is rejected, and the others are applied."""
+        """Returns a call that leaves a gap in the sequence, so a store rejects it."""
         event = _eval(self.arm, EvalResult(name="never", metrics={"stored": 1.0}))
         return _Told(self.experiment, (event,), self._position(self._sequence + 100))
 

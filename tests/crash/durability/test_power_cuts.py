@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def one_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the store treat the copies of a file in the model as the same file."""
+    """Makes a store keep its identity in a copy of its file, since the model copies files."""
     monkeypatch.setattr(schema, "identify", lambda *_: None)
 
 
@@ -48,7 +48,10 @@ async def test_a_call_sent_again_after_a_kill_is_durable() -> None:
 
 
 async def test_without_make_log_durable_a_call_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without `make_log_durable`, a call that was written but not synced is answered and lost."""
+    """Without `make_log_durable`, a power cut loses a call that was answered.
+
+    Before a kill, the call was written but not synced. Then it was sent again and answered.
+    """
     monkeypatch.setattr(store, "make_log_durable", lambda _path: None)
 
     assert await _acknowledged_again() == "lost"

@@ -58,8 +58,8 @@ _PAUSE_SECONDS = 0.02
 class Call:
     """An acknowledged call.
 
-    `steps` are the steps of the rows that only this call writes. `again` tells whether it was sent
-    more than once. The revision in the answer can then be a later one.
+    `steps` are the steps of the rows that only this call writes. `again` tells whether the call was
+    sent more than once. If so, the revision in the answer can be later than that of the rows.
     """
 
     steps: list[int]
@@ -82,7 +82,7 @@ class Arm:
 
 
 class Writer(threading.Thread):
-    """Sends one call after the other until `stop` is called. The last one is always answered.
+    """Sends one call after the other until `stop` is called. The last call is always answered.
 
     Attributes:
         arms: The ledger.
@@ -184,7 +184,7 @@ class Evaluator(Writer):
 
 
 def begin(address: str, experiment: str) -> None:
-    """Declares an experiment, and starts the arm of its evaluators. Its revision is then 2."""
+    """Declares an experiment, and starts the arm of its evaluators. Leaves its revision at 2."""
     declared = Event(experiment_declared=ExperimentDeclared(success_metric="val.value"))
     with channel(address) as connection:
         stub = RecordingServiceStub(connection)

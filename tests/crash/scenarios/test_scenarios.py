@@ -107,7 +107,7 @@ def test_resumed_from_a_checkpoint(world: World) -> None:
 
 
 def test_same_script_started_twice(world: World) -> None:
-    """If a script runs twice, the first result is kept, and the second stays in the outbox."""
+    """If a script runs again, the first result is kept, and the second stays in the outbox."""
     world.train("--by", 1)
     world.until_delivered()
     before = world.arm.get()
@@ -224,7 +224,7 @@ def test_server_upgraded_meanwhile(world: World) -> None:
 
 
 def test_clock_set_back(world: World) -> None:
-    """If its clock was set back, a new attempt is rejected, unless it is given a greater order."""
+    """If the clock was set back, a new attempt is rejected unless it is given a greater order."""
     world.train("--by", 1, "--steps", 5)
     world.until_delivered()
 

@@ -55,10 +55,10 @@ def _expected(settings: Settings, *, is_reachable: bool, has_tokens: bool) -> bo
 async def test_who_needs_a_token(
     *, insecure: bool, auth: Any, is_reachable: bool, has_tokens: bool
 ) -> None:
-    """Without `--auth`, calls need tokens if there are any, or if other machines can call.
+    """Without `--auth`, calls need tokens if the store has tokens, or if other machines can call.
 
-    `--insecure` turns tokens off if other machines can call. If the store has tokens, such a
-    server does not start. If `--auth` is given, it alone decides.
+    With `--insecure`, a server that other machines can call requires no tokens. If its store has
+    tokens, this server does not start. If `--auth` is given, it alone decides.
     """
     settings = Settings(insecure=insecure, auth=auth)
     expected = _expected(settings, is_reachable=is_reachable, has_tokens=has_tokens)
@@ -179,11 +179,11 @@ async def test_a_method_without_a_rule_stops_the_start(
 
 
 async def test_streams_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server names exactly its Watch methods as streams, whose calls are not timed."""
+    """`Telemetry` gets the names of methods that it does not time: exactly the Watch methods."""
     streams: list[str] = []
 
     class Noted(Telemetry):
-        """Keeps the names of the methods that are not timed in `streams`."""
+        """Adds to `streams` the names of the methods that are not timed."""
 
         def __init__(self, gauges: Any, audit: Any, names: Iterable[str], *rest: Any) -> None:
             streams.extend(names)

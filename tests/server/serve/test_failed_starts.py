@@ -53,7 +53,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 async def test_an_address_that_is_taken(
     settings: Settings, taken: str, first: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """If one of the addresses is taken, no store, log, audit log or socket is left."""
+    """If one of the addresses is taken, the failed start leaves no file or socket in the folder."""
     bound = tuple(item.replace("unix:", f"unix:{tmp_path / 's.sock'}") for item in first)
     await _fails(replace(settings, listen=(*bound, taken)), ListenError)
     await _fails(replace(settings, listen=(*bound, _FREE), http=(_FREE, taken)), ListenError)

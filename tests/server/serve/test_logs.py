@@ -44,7 +44,7 @@ def test_the_error_about_a_disconnected_client_is_not_logged(
 
 @pytest.mark.usefixtures("_own_logs")
 def test_a_disconnected_client_is_one_debug_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the log level debug, a disconnected client is one line, without a traceback."""
+    """With the log level debug, a disconnected client causes one line, without a traceback."""
     set_up_logs("text", "debug")
     _log_errors()
     first, _ = capsys.readouterr().err.splitlines()
@@ -52,7 +52,7 @@ def test_a_disconnected_client_is_one_debug_line(capsys: pytest.CaptureFixture[s
 
 
 def _record(name: str, message: str, *, created: float, **fields: Any) -> logging.LogRecord:
-    """Returns a record of a logger at a time in seconds since 1970."""
+    """Returns a record of the logger `name`. `created` is its time in seconds since 1970."""
     values = {"levelno": logging.ERROR, "levelname": "ERROR", "msg": message, "created": created}
     return logging.makeLogRecord({"name": name, **values, **fields})
 

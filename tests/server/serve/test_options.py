@@ -60,7 +60,10 @@ def test_a_wrong_limit(option: str, message: str, capsys: pytest.CaptureFixture[
     ],
 )
 def test_a_wrong_address(settings: Settings, message: str) -> None:
-    """The error about a wrong address names the option, its forms, and any similar address."""
+    """The error about a wrong address names the option and the valid forms of an address.
+
+    If there is a valid address that is similar, the error also names this one.
+    """
     with pytest.raises(ConfigError) as raised:
         check_addresses(settings)
     assert str(raised.value) == message
@@ -211,7 +214,7 @@ def test_a_value_beyond_its_range(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An option with an invalid value is an error, and so is its environment variable.
+    """An invalid value is an error, both in an option and in its environment variable.
 
     The option's error says which values are valid. The variable's error names the variable.
     """
@@ -255,7 +258,7 @@ def test_enough_files_can_be_open(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The soft limit of open files is raised for all connections, at most to the hard limit.
+    """The soft limit of open files is raised to fit all connections, at most to the hard limit.
 
     It is never lowered. If the hard limit is too low, the server logs a warning.
     """

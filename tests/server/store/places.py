@@ -22,7 +22,7 @@ Dump = dict[str, list[tuple[Any, ...]]]
 
 
 class Place(suite.Place, Protocol):
-    """A place with a URL, which a server can open as well."""
+    """A place for a store. It has a URL, so a server can open the store, too."""
 
     url: str
     """The URL of the place's store, as `podium serve --store` takes it."""
@@ -97,6 +97,6 @@ _PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": SqlitePlace, "postgres"
 
 
 def new_place(folder: Path) -> Place:
-    """Returns an empty place of the kind of store that this run tests."""
+    """Returns an empty place for a store of the kind that this run tests."""
     store_url(folder)  # makes the tables of a SQLite store
     return _PLACES[kind()](folder)

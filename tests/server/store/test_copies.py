@@ -27,9 +27,9 @@ def _files(folder: Path) -> list[str]:
 
 
 async def test_a_backup_holds_what_was_acknowledged(tmp_path: Path) -> None:
-    """A backup of a store in use has all eval rows from before its start, and can be opened.
+    """A backup of a store in use has all eval rows that were stored before the backup began.
 
-    The backup is one file that only its owner can read.
+    The backup can be opened. It is one file that only its owner can read.
     """
     place, target = SqlitePlace(tmp_path), tmp_path / "copies" / "podium.db"
     target.parent.mkdir()
@@ -203,7 +203,7 @@ async def test_a_backup_needs_no_file_beside_it(tmp_path: Path) -> None:
 
 
 async def test_a_backup_has_another_identity(tmp_path: Path) -> None:
-    """A backup has another epoch than its store, so that watches notice that it is restored."""
+    """A backup has another epoch than its store, so that watches notice when it is restored."""
     place, copy = SqlitePlace(tmp_path), tmp_path / "copy"
     copy.mkdir()
     await _fill(place.path)

@@ -78,13 +78,13 @@ _EXPERIMENT_TABLE = (
 
 
 def _ordered(table: str, values: Sequence[Any], columns: str) -> list[Any]:
-    """Returns the values of a table's row in the order of some columns."""
+    """Returns the values of a row in the order of `columns`. `table` has the order of `values`."""
     by_name = dict(zip(table.split(", "), values, strict=True))
     return [by_name[name] for name in columns.split(", ")]
 
 
 def check_derived(dump: Dump) -> None:
-    """Asserts that everything derived in a dump is what its other rows imply."""
+    """Asserts that all derived rows and values of a dump follow from its other rows."""
     arms = {
         values[:2]: codec.arm_from(_ordered(_ARM_TABLE, values[1:], codec.ARM_COLUMNS))
         for values in dump["arms"]

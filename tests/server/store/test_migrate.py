@@ -53,7 +53,7 @@ _ALL = PageLimits(1_000, 2**30)
 
 @pytest.fixture
 def places(tmp_path: Path) -> Callable[[str], Place]:
-    """Returns a function that makes a place: by default, of the kind that this run tests."""
+    """Returns a function that makes a place for a store, by default of the kind of `--store`."""
 
     def make(name: str, kind: Callable[[Path], Place] = new_place) -> Place:
         folder = tmp_path / name
@@ -134,7 +134,7 @@ async def test_every_row_moves_and_comes_back(places: Callable[..., Place]) -> N
 
 
 async def test_a_second_run_copies_what_has_changed(places: Callable[..., Place]) -> None:
-    """A second run copies only changed experiments, even if a change made no new revision."""
+    """A second run copies only experiments that have changed, even without a new revision."""
     source, target = places("source"), places("target")
     async with opened(source) as store:
         await _fill(store)
@@ -223,7 +223,7 @@ async def test_a_killed_run_is_resumed(places: Callable[..., Place]) -> None:
 async def test_a_skipped_table_is_found(
     places: Callable[..., Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table whose rows do not arrive is reported by name, and its experiment is not stored."""
+    """If a table's rows do not arrive, a run names the table and does not store the experiment."""
     source, target = places("source"), places("target")
     put = transfer.Migration._put
 
@@ -254,7 +254,7 @@ async def test_verify_finds_a_changed_row(places: Callable[..., Place]) -> None:
 
 
 async def test_a_target_with_other_results_is_an_error(places: Callable[..., Place]) -> None:
-    """If the target has other results, or its copies have changed, a run fails and keeps them."""
+    """A run fails if the target has other results or changed copies. Changed copies are kept."""
     source, other, target = places("source"), places("other"), places("target")
     for place, name in ((source, "mine"), (other, "theirs")):
         async with opened(place) as store:

@@ -71,8 +71,8 @@ def _write_version_1(path: Path, dump: Dump) -> None:
 async def test_version_1(tmp_path: Path, count: int) -> None:
     """A migrated file of version 1 has the same rows as a new file.
 
-    The migration derives benchmarks, digests of configurations, the order of scores and their
-    counts from the rows of version 1.
+    From the rows of version 1, the migration derives benchmarks, digests of configurations, the
+    order of scores, and counts.
     """
     for seed in range(count):
         new, old = (SqlitePlace(tmp_path / f"{age}{seed}") for age in ("new", "old"))

@@ -66,7 +66,7 @@ class _Steps:
 async def test_the_first_places_cost_the_same_among_many_arms(
     tmp_path: Any, direction: str, value: Callable[[int], float]
 ) -> None:
-    """Reading the top 10 of 1,500 arms takes at most 5 % more steps than that of 30 arms."""
+    """Reading the top 10 of 1,500 arms takes at most 5 % more steps than the top 10 of 30."""
     async with opened(SqlitePlace(tmp_path)) as opened_store:
         store: Any = opened_store
         steps = []
@@ -124,7 +124,7 @@ async def test_closing_ends_slow_reads(tmp_path: Any) -> None:
     is_read = threading.Event()
 
     def fold(members: Iterable[Member], _tally: RankTally) -> int:
-        """Stays in the middle of its statement until the store interrupts it."""
+        """Reads one arm, and waits until the store interrupts the connection. Then reads on."""
         first = next(iter(members))
         is_read.set()
         connection: Any = store._slow_reads._connection

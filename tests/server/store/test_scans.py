@@ -54,7 +54,10 @@ async def _found(store: Store, wanted: str) -> list[Any]:
 
 
 async def test_a_page_reads_a_bounded_number_of_rows(store: Store) -> None:
-    """A page of any list ends at the last row that it may read, even if it has found nothing."""
+    """A page of arms, rows or experiments ends at the last row that it may read.
+
+    It ends there even if no row has passed its filter.
+    """
     for number in range(_COUNT):
         await store.transact(record(declared(), experiment=f"e{number}"))
     await store.transact(record(declared(), *(arm(str(number)) for number in range(_COUNT))))
@@ -67,7 +70,10 @@ async def test_a_page_reads_a_bounded_number_of_rows(store: Store) -> None:
 
 
 async def test_a_series_is_read_in_bounded_pages(store: Store) -> None:
-    """A page that filters by a rare key reads a bounded number of points, and skips none."""
+    """A page that filters by a rare key reads a bounded number of points, and can be empty.
+
+    A later page has the only point with this key.
+    """
     await store.transact(record(declared(), arm()))
     values = [{"often": 1.0, "rare": 1.0} if step == 6 else {"often": 1.0} for step in range(9)]
     await store.transact(record(*(metrics(each, step=n) for n, each in enumerate(values))))
@@ -79,7 +85,10 @@ async def test_a_series_is_read_in_bounded_pages(store: Store) -> None:
 
 
 async def test_a_ranking_searches_arms_without_a_score_in_bounded_pages(store: Store) -> None:
-    """A page that finds few arms without a score ends early, and no arm is skipped."""
+    """A page that searches for arms without a score ends early if it finds few.
+
+    Together, the pages have every arm.
+    """
     for number in range(_COUNT):
         rows = [EvalResult(name="e", metrics={"k": number})] if number not in {4, 7} else []
         await store.transact(record(declared(), arm(f"a{number}", *rows, status=3)))
@@ -97,7 +106,10 @@ async def test_a_ranking_searches_arms_without_a_score_in_bounded_pages(store: S
 
 @only_sqlite
 async def test_few_places_are_cached(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads cache the ids of at most `_PLACES_LIMIT` arms, and find no row of a deleted arm."""
+    """Reads cache the ids of at most `_PLACES_LIMIT` arms.
+
+    After an arm is deleted and recorded again, a read does not find its earlier row.
+    """
     monkeypatch.setattr(reads, "_PLACES_LIMIT", 2)
     await store.transact(record(declared(), *(arm(name) for name in "abcde")))
     await store.transact(record(*(row("val", step, name) for step, name in enumerate("abcde"))))

@@ -25,7 +25,7 @@ def test_no_changed_step_is_left_out(seed: int) -> None:
 
 
 def test_appended_points_are_rarely_repeated() -> None:
-    """If points are only appended, a consumer gets at most about twice those that it needs."""
+    """If points are only appended, a consumer reads at most about twice as many as it needs."""
     content, commits = b"", 100_003
     for revision in range(1, commits + 1, 7):
         content = with_change(content, revision, revision)

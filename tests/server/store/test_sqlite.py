@@ -26,7 +26,7 @@ _PAGE = PageLimits(10, 2**20)
 
 @pytest.fixture
 def place(tmp_path: Path) -> SqlitePlace:
-    """Returns a place without a file."""
+    """Returns the place of a SQLite store, which has no file yet."""
     return SqlitePlace(tmp_path)
 
 
@@ -169,7 +169,7 @@ async def test_a_store_at_the_path_of_a_removed_file(place: SqlitePlace) -> None
 
 
 class _Holder:
-    """Another program that holds the file to write to it."""
+    """Another program, which keeps the file locked so that only it can write."""
 
     def __init__(self, path: Path) -> None:
         self._connection = apsw.Connection(str(path))
@@ -201,7 +201,10 @@ async def test_writes_wait_for_another_program_and_reads_go_on(
 async def test_writes_do_not_wait_for_ever(
     place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While another program locks the file, writes fail with OVERLOADED and a time to wait."""
+    """While another program locks the file, writes fail with OVERLOADED.
+
+    The error says after how many seconds to try again.
+    """
     monkeypatch.setattr(group_commit, "_BUSY_SECONDS", 0.05)
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
@@ -227,7 +230,7 @@ async def test_a_store_closes_while_another_program_holds_its_file(place: Sqlite
 
 
 async def test_a_transaction_in_which_sqlite_fails_is_not_stored(place: SqlitePlace) -> None:
-    """If SQLite fails in a call, nothing is stored. The error has the id of an incident."""
+    """If SQLite fails in a call, nothing is stored. The error's metadata has an incident id."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
         other = apsw.Connection(str(place.path))
@@ -271,7 +274,7 @@ class _Steps:
 
 @pytest.mark.slow
 async def test_a_read_costs_the_same_however_much_there_is(place: SqlitePlace) -> None:
-    """With at least 300 times the arms, rows and experiments, a read takes few more steps."""
+    """A read takes only few more steps with 300 times as many arms, rows and experiments."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm("a0")))
         await store.transact(record(row("v", 7, "a0", metrics={"k": 1}), row("p", None, "a0")))
@@ -325,7 +328,7 @@ async def test_changes_by_another_program_are_used(place: SqlitePlace) -> None:
 
 
 async def test_a_deleted_arm_leaves_one_removal(place: SqlitePlace) -> None:
-    """When an arm is deleted, its own removal replaces the removals of its rows."""
+    """When an arm is deleted, one row in `removals` replaces those of the arm's eval rows."""
     async with opened(place) as store:
         await store.transact(record(declared(), started("a", "A", 1)))
         await store.transact(record(row("val", 1), row("val", 2)))
@@ -350,7 +353,7 @@ async def test_only_this_user_can_read_a_store(place: SqlitePlace) -> None:
 
 
 async def test_a_closed_store_is_one_file(place: SqlitePlace) -> None:
-    """A closed store has closed all connections, even that of slow reads, so no log is left."""
+    """A store that closes also closes its connection for slow reads, so no log is left."""
     store: Any = await open_store(place.url)
     await store.transact(record(declared()))
     await store._read_slowly(lambda _reader: None)

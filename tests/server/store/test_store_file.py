@@ -258,7 +258,7 @@ async def test_one_server_uses_a_file_whatever_its_name(
 
 
 async def test_a_symbolic_link_can_name_the_store(tmp_path: Path) -> None:
-    """A store opened through a link keeps its log beside the file, where others look for it."""
+    """A store that is opened through a link keeps its log in the folder of the file itself."""
     (tmp_path / "data").mkdir()
     link = tmp_path / "podium.db"
     link.symlink_to(tmp_path / "data" / "real.db")

@@ -120,7 +120,7 @@ async def test_a_token_is_revoked_once(opened: SqliteStore) -> None:
 
 
 async def test_the_tables_after_a_deletion(opened: SqliteStore, tmp_path: Path) -> None:
-    """A deleted experiment keeps its own row, its rank changes and its streams, but no results."""
+    """A deleted experiment keeps its own row, its streams and `rank_changes`, but no results."""
     events: list[Any] = [declared(), arm(), arm("b"), arm("c", status=3), metrics({"n": 1})]
     for name in ("a", "b", "c"):
         events += [row("val", 1, name, metrics={"n": 1}), metrics({"n": 1}, name, step=1)]
@@ -189,7 +189,10 @@ async def test_the_candidates_of_a_ranking(opened: SqliteStore) -> None:
 
 
 async def test_points_after_a_new_begin(opened: SqliteStore) -> None:
-    """A replaced arm has only its new points, even if old ones are in the same transaction."""
+    """After an arm is replaced, it has only its new points.
+
+    This is true even if earlier points are recorded in the same transaction.
+    """
     await opened.transact(record(declared(), arm(), metrics({"n": 1}, step=1)))
     calls = [
         record(metrics({"n": 2, "m": 2}, step=2)),

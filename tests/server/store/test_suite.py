@@ -15,7 +15,7 @@ from tests.server.store.places import Place  # noqa: E402
 
 @pytest.fixture
 def new_place(tmp_path: Path) -> Callable[[], Place]:
-    """Returns a function that makes empty places."""
+    """Returns a function that makes empty places for stores."""
     numbers = count()
 
     def make() -> Place:

@@ -1,4 +1,4 @@
-"""A fixed history of an experiment: every situation in which watches of other systems failed.
+"""A fixed history of an experiment, with each situation in which watches of other systems failed.
 
 After each step, every watch connects again and again. The first connection ends after one message,
 the next one after two, until one receives the marker of the newest revision. So each watch is cut

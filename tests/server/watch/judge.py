@@ -136,7 +136,7 @@ class Judge:
         self._resets = 0
 
     def request(self, experiment: str) -> WatchRequest:
-        """Returns the request that continues the watch. Forgets what no marker covers."""
+        """Returns the request that continues the watch. Drops what came after the last marker."""
         self._view = self.kept.copy()
         self._resets = 0
         self._has_to_reset = self.revision > 0 and self._may_reset(self.revision, self.epoch)
@@ -183,7 +183,7 @@ class Judge:
         self.revision, self.epoch, self.kept, self._view = 0, "", State(), State()
 
     def verify(self, state_of: Callable[[int, str], State | None]) -> None:
-        """Compares the state known at each marker with that of the experiment.
+        """Compares the client's state at each marker with that of the experiment.
 
         Args:
             state_of: Returns the state of a revision in an epoch, or None if there was none.

@@ -185,7 +185,7 @@ class NetworkHistory(History):
                         return
 
     async def _use_client(self, judge: Judge, address: str) -> None:
-        """Watches with the Python client, which ends only when the experiment is deleted."""
+        """Watches with the Python client, which connects again by itself after each cut."""
         shown = judge.shown
         state = LiveState()
         async with podium.AsyncClient(address) as client:

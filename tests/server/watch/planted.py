@@ -19,7 +19,7 @@ NOTHING: Plant = (lambda store: store, lambda response: response)
 
 
 class Planted:
-    """A store that gives watches pages of changes with a defect."""
+    """A store that plants a defect into each page of changes that a watch reads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

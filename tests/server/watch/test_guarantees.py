@@ -106,7 +106,7 @@ async def test_planted_defects_are_found_over_the_network(tmp_path: Path, name: 
 
 
 class _Turns(Planted):
-    """A store that keeps the turn of the event loop in which each page is read, in `pages`."""
+    """A store that notes in `pages` in which turn of the event loop it reads each page."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)

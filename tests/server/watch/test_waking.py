@@ -67,7 +67,10 @@ async def test_each_commit_wakes_each_watch(store: Store) -> None:
 
 
 async def test_a_watch_rests_for_all_watches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two watches of an experiment, a watch pauses 4 ms plus twice 0.5 ms after messages."""
+    """If an experiment has two watches, a watch pauses for 5 ms after it has sent messages.
+
+    This is 4 ms, plus 0.5 ms for each of the two watches.
+    """
     watches = watch.Watches(store)
     both = [watches.watch(WatchRequest(experiment="x")) for _ in range(2)]
     for responses in both:

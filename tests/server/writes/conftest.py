@@ -41,7 +41,7 @@ def wire() -> Iterator[MakeWire]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """Returns an empty place."""
+    """Returns an empty place for a store."""
     return new_place(tmp_path)
 
 

@@ -36,7 +36,7 @@ class Outcome:
 def record(experiment: Experiment, request: RecordRequest, invalid: dict[int, str]) -> Outcome:
     """Applies a Record call to an experiment. If it raises, it has changed nothing.
 
-    `invalid` has the reasons of events that are out of their bounds, by the index of the event.
+    `invalid` has the reason of each invalid event, by the index of the event.
     """
     trial, outcome = deepcopy(experiment), Outcome()
     stream, outcome.skipped = _place(trial, request)
@@ -67,7 +67,7 @@ def record(experiment: Experiment, request: RecordRequest, invalid: dict[int, st
 def _replaced(
     before: Experiment, after: Experiment, event: Event, index: int
 ) -> list[ReplacedAttempt]:
-    """Returns the running attempt that an event has replaced, without its quiet seconds."""
+    """Returns the running attempt that an event has replaced. Leaves out its `quiet_seconds`."""
     old, new = before.arm(event.arm_started.arm), after.arm(event.arm_started.arm)
     if old is None or old.status != ARM_STATUS_RUNNING or old.attempt is None:
         return []

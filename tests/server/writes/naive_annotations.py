@@ -44,7 +44,7 @@ class Notes:
             facts["group_name"] = self.group[0]
 
     def applied_to(self, tags: Iterable[str]) -> list[str]:
-        """Returns the tags of a configuration, with those that annotations add and remove."""
+        """Returns a configuration's tags without the removed ones, followed by the added ones."""
         own = [tag for tag in tags if self.tags.get(tag, True)]
         return own + [tag for tag, added in self.tags.items() if added and tag not in own]
 

@@ -32,7 +32,7 @@ _FACTS = (
 
 
 def lacks_attempt(event: event_pb2.Event, events: Iterable[event_pb2.Event]) -> bool:
-    """Returns whether an event names no attempt, but one of `events` starts one of its arm."""
+    """Returns whether an event names no attempt, although one of `events` starts its arm."""
     kind = event.WhichOneof("kind") or "skipped"
     if kind in ("skipped", "experiment_declared", "experiment_concluded", "arm_started"):
         return False
@@ -156,7 +156,7 @@ def _check_config(arm: Arm, body: event_pb2.ArmStarted) -> None:
 
 
 def _fixed(config: run_config_pb2.RunConfig) -> bytes:
-    """Returns the encoding of what no attempt may change. An empty part equals an unset one."""
+    """Returns the encoding of the settings that no attempt may change. Leaves out empty parts."""
     fixed: Any = deepcopy(config)
     fixed.model.ClearField("load_checkpoint_path")
     fixed.ClearField("tags")
@@ -300,8 +300,8 @@ def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision:
 def _rows_of(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> list[Row]:
     """Returns the rows of an arm that is recorded as a whole.
 
-    An old row is kept if its content is the same. It must also be in the same order as before,
-    together with all rows before it.
+    An old row is kept if its content is the same. In addition, this row and all rows before it
+    must have the same order as in the old arm.
     """
     before = [row.identity for row in arm.rows]
     rows: list[Row] = []

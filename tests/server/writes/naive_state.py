@@ -37,9 +37,10 @@ class Row:
 
 @dataclass
 class Arm:
-    """An arm: `facts` are its optional fields, `given` its eval metrics without rows.
+    """An arm.
 
-    `series` has the points of its training series by key and step.
+    `facts` has its optional fields. `given` has the eval metrics that were given with the arm
+    itself. `series` has the points of its training series, by key and step.
     """
 
     name: str

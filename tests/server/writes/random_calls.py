@@ -116,7 +116,7 @@ def _speaking(rng: Random, event: Event, kind: str, arm: str) -> Any:
 
 
 def _attempt_id(rng: Random, experiment: Experiment, arm: str) -> str | None:
-    """Returns the id of an attempt: mostly the newest one or None, sometimes another one."""
+    """Returns the id of the newest attempt, or None, or sometimes another id."""
     known = experiment.arm(arm)
     newest = known.attempt[0] if known and known.attempt else None
     return rng.choice((None, None, newest, newest, newest, newest, "A"))

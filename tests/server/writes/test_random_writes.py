@@ -93,7 +93,10 @@ async def test_over_the_wire(wire: MakeWire, experiment: str) -> None:
 
 @pytest.mark.slow
 def test_random_calls_are_worth_making() -> None:
-    """The random calls cause each of these errors, and each kind of answer, several times."""
+    """The random calls cause each error of `reasons`, and most kinds of answers, several times.
+
+    A call replaces an attempt at least once.
+    """
     seen: Counter[str] = Counter()
     for seed in range(10):
         rng, model = Random(seed), Experiment()  # noqa: S311 - the same calls every time

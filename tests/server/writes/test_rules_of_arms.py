@@ -89,9 +89,9 @@ def test_what_counts_as_another_configuration(
 async def test_the_ways_to_record_another_configuration(
     tmp_path: Path, status: int, mode: dict[str, Any], way: str
 ) -> None:
-    """A start with another run_config is rejected, and the error says what the status allows.
+    """A start with another run_config is rejected. The error says what the user can do instead.
 
-    A failed or cancelled arm that starts from the beginning may have another run_config.
+    A failed or cancelled arm may have another run_config if it starts from the beginning.
     """
     store = SqliteStore(tmp_path / "podium.db")
     await store.open()

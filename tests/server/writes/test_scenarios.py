@@ -70,7 +70,7 @@ async def sweep(way: Way, experiment: str) -> _Sweep:
 
 
 def _by(attempt: str, event: Event) -> Event:
-    """Returns the event with an attempt."""
+    """Sets the attempt that an event names. Returns the event."""
     body: Any = getattr(event, event.WhichOneof("kind") or "")
     body.attempt_id = attempt
     return event

@@ -6,7 +6,7 @@ from podium_server.testing import running_server
 
 
 def test_metadata_of_several_declarations_stays_within_its_nodes() -> None:
-    """If the stored metadata would get too many nodes, the whole declaration is rejected."""
+    """If the stored metadata would get too many values, the whole declaration is rejected."""
     with running_server() as server, podium.Client(server.address) as client:
         experiment = client.experiment("x")
         experiment.declare(metadata={"first": [0] * 6_000})

@@ -108,7 +108,7 @@ def _is_set(message: Message, field: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Returns a value in a form in which doubles compare by their bits, and every NaN is NaN."""
+    """Converts a value so that doubles compare by their bits, and every NaN equals any other."""
     if isinstance(value, Message):
         return {field.name: _plain(inner) for field, inner in value.ListFields()}
     if isinstance(value, float):
