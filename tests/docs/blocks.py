@@ -28,7 +28,7 @@ _SECONDS = 120
 
 
 class Block(NamedTuple):
-    """A block: the words of its fence, its text, and the line of the document where it begins."""
+    """A block: the words after its opening "```", its text, and the line where its text begins."""
 
     info: str
     text: str

@@ -60,12 +60,12 @@ _FIGURES = {
     "api.md": _OF_RPCS,
     "semantics.md": (("or 2 MiB; {} items by default", pages._DEFAULT_ROWS),),
 }
-"""For each document: sentences with a placeholder for a figure, and this figure."""
+"""For each document: sentences with a placeholder for a number, and this number."""
 
 
 @each("document", _FIGURES)
 def test_a_document_has_the_figures(document: str) -> None:
-    """Each figure of the code, such as a default limit, is in the document that describes it."""
+    """Each number of the code, such as a default limit, is in the document that describes it."""
     text = " ".join((_DOCS / document).read_text(encoding="utf-8").split())
     sentences = [sentence.format(figure) for sentence, figure in _FIGURES[document]]
     assert [sentence for sentence in sentences if sentence not in text] == []

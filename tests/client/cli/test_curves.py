@@ -180,7 +180,7 @@ def test_a_chart() -> None:
 
 
 def test_a_chart_of_one_value_and_of_none() -> None:
-    """A single value is drawn as a point in the middle. Without values there is no chart."""
+    """A single value is drawn as one point. Without values there is no chart."""
     lines = list(chart([Series([3], [0.5])], 30))
     assert [line for line in lines if "a" in line] == ["0.4969 │a"]
     assert (lines[0], lines[-1]) == ("0.5469 │", "        3                    3")

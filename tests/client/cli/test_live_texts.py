@@ -73,7 +73,7 @@ def _in_loop(name: str, *values: float, status: str = "completed") -> ArmResult:
 def test_the_values_of_a_chart() -> None:
     """A chart leaves out NaN and infinities.
 
-    A curve of equal values, such as all zeros, is in the middle.
+    A curve of equal values, such as all zeros, is drawn at half of the chart's height.
     """
     [curve] = curves_of([_in_loop("a", 1.0, math.nan, math.inf, -2.0)], "val.acc").curves
     assert _chart.series_of(curve) == _chart.Series([0, 3], [1.0, -2.0])

@@ -16,7 +16,10 @@ from tests.client.cli.shell import podium
     ],
 )
 def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str, why: str) -> None:
-    """A path that is not an outbox is an error that says what to give."""
+    """A path that is not a folder is a usage error.
+
+    If a folder contains no outbox, the error says so.
+    """
     done = podium(*command.split(), str(tmp_path / "none"), address=None)
     assert (done.code, done.out) == (2, "")
     assert why.format(tmp_path / "none") in done.err

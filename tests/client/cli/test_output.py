@@ -146,7 +146,7 @@ def test_arms_in_the_order_of_a_column() -> None:
 
 
 def test_cells_of_a_record() -> None:
-    """A cell shows a flag as in JSON, a list as words, and a missing value as nothing."""
+    """A cell shows a bool as in JSON, and a list as words. It is empty if the value is missing."""
     record_ = {"a": True, "b": ["x", 1], "c": 0.1234567, "d": None, "e": 0}
     assert cells(record_, "abcdef") == ["true", "x 1", "0.123457", "", "0", ""]
 

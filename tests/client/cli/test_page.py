@@ -1,4 +1,4 @@
-"""Tests of `podium page`: the URL of the page, and errors if no server has it."""
+"""Tests of `podium page`: the URL of the page, and errors if no server has the page."""
 
 import asyncio
 from pathlib import Path

@@ -51,7 +51,7 @@ def _written(reported: str, address: str, path: Path, *options: str) -> str:
 
 
 def test_markdown(reported: str, address: str, tmp_path: Path) -> None:
-    """A Markdown report has the ranking, tests, curves, arms that are left out, and origins.
+    """A Markdown report has the ranking, tests, curves, arms left out, and the arms' provenance.
 
     Recorded texts are escaped.
     """

@@ -169,7 +169,7 @@ def test_what_a_report_leaves_out() -> None:
 
 
 def test_the_origins_of_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arms of the same origin share a row.
+    """Arms of the same provenance, such as their commit and host, share a row.
 
     An unknown state of the work tree is not shown as clean. Missing provenance is shown as "not
     recorded".

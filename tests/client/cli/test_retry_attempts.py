@@ -125,7 +125,7 @@ def test_the_rest_of_a_superseded_attempt(
 
 
 def _superseded(outbox: Path, name: str) -> Path:
-    """Returns the stream of an attempt that another attempt superseded before its last row."""
+    """Returns the stream of an attempt whose last row was sent after a newer attempt began."""
     old = appended(writer(outbox, name), started("a", "A", 1), _of("A", row("val", 1)))
     _sync(outbox)
     _record(outbox, name, *_attempt("B", 2, 10))

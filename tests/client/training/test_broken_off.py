@@ -144,7 +144,7 @@ def test_two_callbacks_of_one_training(experiment: podium.ExperimentHandle) -> N
 
 
 def test_a_block_in_which_the_error_is_caught(experiment: podium.ExperimentHandle) -> None:
-    """If the error of a training run is caught inside a block, its arm fails nevertheless."""
+    """If the error of a training run is caught inside a block, the run's arm fails nevertheless."""
     training = Training(experiment)
     with pytest.raises(ValueError, match="memory"):
         _train(lambda: training.begin(podium.RunConfig("arm"), trainer="trainer"), _break)

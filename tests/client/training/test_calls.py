@@ -112,7 +112,7 @@ def test_metrics_after_a_run_have_no_step(recorder: Any) -> None:
 def test_a_run_has_only_its_own_rows(recorder: Any) -> None:
     """A row of one run is not recorded for the next run.
 
-    At its end, a run records its last row again as its test row.
+    At its end, a run records its last row again, without a step and tagged `test`.
     """
     training = Training("x")
     for name in "ab":

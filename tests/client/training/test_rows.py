@@ -76,7 +76,7 @@ def test_how_a_block_ended(experiment: podium.ExperimentHandle) -> None:
 
 
 def test_another_training_ends_the_one_before(experiment: podium.ExperimentHandle) -> None:
-    """If a callback begins another training run, the arm of the run before is cancelled."""
+    """If a callback begins another training run, the arm of the earlier run is cancelled."""
     training = Training(experiment)
     training.begin(podium.RunConfig("first"))
     training.begin(podium.RunConfig("second"))

@@ -75,9 +75,10 @@ def test_plain_values() -> None:
     ],
 )
 def test_objects_with_a_text(given: object, expected: object) -> None:
-    """An object becomes a string, so two different settings of one class remain different.
+    """An object becomes its text, an enum its value, and a small array the list of its items.
 
-    A large array, and an object whose text has a memory address, become the name of their class.
+    A large array becomes the name of its class. So does an object whose text has a memory address,
+    or whose text cannot be made.
     """
     assert plain(given) == expected
 
