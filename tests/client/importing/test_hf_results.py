@@ -113,7 +113,7 @@ def test_bad_results_are_reported_and_the_state_is_imported(
 
 
 def test_files_of_other_tools_with_these_names_are_not_claimed(tmp_path: Path) -> None:
-    """A results file is not claimed if no key ends with `_runtime`, and no state is beside it.
+    """No importer claims a results file without a key `…_runtime` and without a state beside it.
 
     Any tool may have written such a file.
     """

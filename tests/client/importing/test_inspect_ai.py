@@ -197,7 +197,7 @@ def test_without_zstandard_the_report_says_what_to_install(
 
 
 def test_other_json_about_logs_is_not_claimed(tmp_path: Path) -> None:
-    """A JSON file that has logs inside of it, or describes their format, is not claimed."""
+    """No importer claims a JSON file that has logs inside of it, or that describes their format."""
     write_json(tmp_path / "logs.json", {"2025-09-12_popularity.eval": _said()})
     write_json(tmp_path / "openapi.json", {"components": {"eval": {"task_id": "string"}}})
     assert results(tmp_path) == ({}, [], {}, set())

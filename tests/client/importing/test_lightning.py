@@ -106,9 +106,9 @@ def test_hyperparameters_that_cannot_be_read_are_reported(tmp_path: Path, hparam
 
 
 def test_tables_without_the_marks_are_not_claimed(tmp_path: Path) -> None:
-    """A metrics.csv is not claimed without a column `step`, or without hparams.yaml beside it.
+    """No importer claims a metrics.csv without a column `step`, or without hparams.yaml beside it.
 
-    Nor is hparams.yaml alone.
+    Nor does one claim hparams.yaml alone.
     """
     write_text(tmp_path / "a" / "metrics.csv", _METRICS)
     _write_run(tmp_path / "b", "name,accuracy\nx,0.5\n")

@@ -131,7 +131,7 @@ def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
 
 
 def test_other_json_is_not_claimed(tmp_path: Path) -> None:
-    """A file that only looks like results is not claimed.
+    """No importer claims a file that only looks like results.
 
     If the kind is given, the file is reported as not imported.
     """

@@ -159,7 +159,7 @@ def test_steps_that_go_back_keep_their_rows(client: podium.Client, tmp_path: Pat
 def test_compressed_exports_that_were_cut_off_are_reported(tmp_path: Path) -> None:
     """The lines before the cut in a compressed export are imported, and the cut is reported.
 
-    A file whose beginning is damaged is not claimed.
+    No importer claims a file whose beginning is damaged.
     """
     arms = [
         {"experiment": "e", "name": f"a{n}", "run_config": {"name": str(n)}, "status": "completed"}

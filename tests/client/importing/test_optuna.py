@@ -272,9 +272,9 @@ def test_a_file_that_computes_its_rows_is_rejected(tmp_path: Path, schema: str) 
 
 
 def test_other_files_are_not_claimed(tmp_path: Path) -> None:
-    """A SQLite file without Optuna's tables is not claimed.
+    """No importer claims a SQLite file without Optuna's tables.
 
-    Nor is JSON that only looks like a journal.
+    Nor does one claim an empty file, or JSON that only looks like a journal.
     """
     with closing(sqlite3.connect(tmp_path / "other.db")) as database:
         database.execute("CREATE TABLE studies (study_id INTEGER)")

@@ -55,7 +55,7 @@ def test_parquet_is_read_by_pandas_and_imported(client: podium.Client, tmp_path:
 
 @pytest.mark.heavy
 def test_other_parquet_is_not_claimed(tmp_path: Path) -> None:
-    """Parquet files of other programs, and torn ones, are not claimed."""
+    """No importer claims a Parquet file of another program, or a torn one."""
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     write_text(tmp_path / "torn.parquet", "PAR1")
     assert results(tmp_path) == ({}, [], {}, set())

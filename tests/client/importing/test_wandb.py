@@ -220,7 +220,7 @@ def test_hostile_logs_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_files_that_only_end_like_a_log_are_not_claimed(tmp_path: Path) -> None:
-    """A `.wandb` file without the header of a log is not claimed. Nor is a summary alone."""
+    """No importer claims a `.wandb` file without the header of a log, or a summary alone."""
     write_text(tmp_path / "notes.wandb", "my notes")
     write_json(tmp_path / "wandb-summary.json", {"loss": 1})
     assert results(tmp_path) == results(tmp_path / "notes.wandb")

@@ -139,7 +139,10 @@ class _Break(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
+    """After an error, the arm is failed. After an interruption, it is cancelled.
+
+    In both cases, the arm gets no result.
+    """
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _fit(callback, _Break(error))
     arm = ended("broken", status)
@@ -151,7 +154,7 @@ def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
     """If the example is killed at its fourth epoch, a second run completes the arm.
 
-    Each row is there once.
+    The arm has each row exactly once.
     """
     first = run("train_keras.py", str(tmp_path / "run"), kill_after=4)
     assert first.returncode == -9, first.stderr

@@ -141,7 +141,10 @@ def _breaking(error: BaseException) -> Callable[[Any], None]:
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
+    """After an error, the arm is failed. After an interruption, it is cancelled.
+
+    In both cases, the arm gets no result.
+    """
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _train(5, callback, _breaking(error))
     arm = ended("broken", status)
@@ -166,7 +169,7 @@ def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
     """If the example is killed after 25 rounds, a second run completes the arm.
 
-    Each row is there once.
+    The arm has each row exactly once.
     """
     first = run("train_lightgbm.py", str(tmp_path / "models"), kill_after=25)
     assert first.returncode == -9, first.stderr

@@ -240,7 +240,10 @@ def test_metrics_of_steps_are_recorded_while_training(ended: Ended) -> None:
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
+    """After an error, the arm is failed. After an interruption, it is cancelled.
+
+    In both cases, the arm gets no result.
+    """
     trainer = _trainer(PodiumCallback("broken", status))
     with pytest.raises((ValueError, SystemExit)):
         trainer.fit(_Model(0.01, error), _DATA, _DATA)
@@ -253,7 +256,7 @@ def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
     """If the example is killed at its fourth validation, a second run completes the arm.
 
-    Each row is there once.
+    The arm has each row exactly once.
     """
     first = run("train_lightning.py", str(tmp_path / "run"), kill_after=4)
     assert first.returncode == -9, first.stderr

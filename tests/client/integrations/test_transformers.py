@@ -282,7 +282,10 @@ class _Break(TrainerCallback):  # type: ignore[misc, unused-ignore]
 def test_a_training_that_breaks_off(
     ended: Ended, tmp_path: Path, error: BaseException, status: str
 ) -> None:
-    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
+    """After an error, the arm is failed. After an interruption, it is cancelled.
+
+    In both cases, the arm gets no result.
+    """
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _trainer(tmp_path, callback, _Break(error)).train()
     arm = ended("broken", status)
@@ -294,7 +297,7 @@ def test_a_training_that_breaks_off(
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
     """If the example is killed after its fifth evaluation, a second run completes the arm.
 
-    Each row is there once.
+    The arm has each row exactly once.
     """
     first = run("train_transformers.py", str(tmp_path / "run"), kill_after=5)
     assert first.returncode == -9, first.stderr

@@ -22,7 +22,7 @@ _END = "<end>"
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
     """If the fine-tuning is killed at its third evaluation, a second run completes the arm.
 
-    Each row is there once.
+    The arm has each row exactly once.
     """
     first = run("train_trl.py", str(tmp_path / "run"), kill_after=3)
     assert first.returncode == -9, first.stderr

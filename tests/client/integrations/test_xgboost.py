@@ -130,7 +130,10 @@ class _Break(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ig
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, and an interruption cancelled. The arm gets no result."""
+    """After an error, the arm is failed. After an interruption, it is cancelled.
+
+    In both cases, the arm gets no result.
+    """
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _train(5, callback, _Break(error))
     arm = ended("broken", status)
@@ -185,7 +188,7 @@ def test_names_that_are_free_text(ended: Ended) -> None:
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
     """If the example is killed after 25 rounds, a second run completes the arm.
 
-    Each row is there once.
+    The arm has each row exactly once.
     """
     first = run("train_xgboost.py", str(tmp_path / "models"), kill_after=25)
     assert first.returncode == -9, first.stderr
