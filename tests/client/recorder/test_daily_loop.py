@@ -95,7 +95,7 @@ def test_a_cell_that_is_run_again(
 def test_an_arm_that_is_finished_after_its_recorder_was_closed(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """If an arm is not finished when its recorder is closed, it is set to failed with one warning.
+    """When a recorder is closed, its unfinished arm is set to failed, and one warning is logged.
 
     A later `finish` replaces this status.
     """

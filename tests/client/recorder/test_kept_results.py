@@ -40,7 +40,7 @@ def _with(given: Any, **fields: Any) -> Any:
 def _kinds(problems: Problems) -> str:
     """Returns the first letter of the kind of each problem.
 
-    A value is `lost`, `changed` so that a part is lost, or `taken` in another form without a loss.
+    The kinds are `lost` (left out), `changed` (recorded with a loss) and `taken` (without a loss).
     """
     return "".join(problem.kind[0] for problem in problems)
 
@@ -287,7 +287,7 @@ def test_a_whole_arm_with_wrong_parts() -> None:
 
 
 def test_annotations_that_contradict_each_other() -> None:
-    """If a call of `annotate` both adds and removes a tag, the tag is added and a problem reported.
+    """If `annotate` is to add and remove the same tag, the tag is added, and a problem is reported.
 
     An empty group name is kept, because it removes the arm from its group.
     """

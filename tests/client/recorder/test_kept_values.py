@@ -25,7 +25,7 @@ class _Wrong:
 def _kinds(problems: Problems) -> str:
     """Returns the first letter of the kind of each problem.
 
-    A value is `lost`, `changed` so that a part is lost, or `taken` in another form without a loss.
+    The kinds are `lost` (left out), `changed` (recorded with a loss) and `taken` (without a loss).
     """
     return "".join(problem.kind[0] for problem in problems)
 

@@ -129,7 +129,7 @@ def test_why_the_sender_cannot_deliver(
     reached: str | None,
     or_throttled: str | None,
 ) -> None:
-    """`unreachable` returns the reason, from the status of a sender, why it cannot deliver.
+    """`unreachable` returns why a sender cannot deliver, as the status of the sender says.
 
     If the next retry is over five seconds late, the sender has ended, and `unreachable` returns
     None. It returns the reason of a throttled sender only with `or_throttled`.
@@ -301,7 +301,7 @@ def test_a_warning_names_at_most_200_problems(caplog: pytest.LogCaptureFixture) 
 
 
 def test_recorders_of_one_experiment_share_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recorders have the same `StreamOrder` only for one experiment, process, outbox and server."""
+    """Recorders share a `StreamOrder` only if experiment, process, outbox and server are equal."""
     monkeypatch.setattr(stream_order, "_orders", {})
     monkeypatch.setattr("os.getpid", lambda: 1)
     places = [("a", "/outbox", "host:1"), ("b", "/outbox", "host:1"), ("a", "/other", "host:1")]

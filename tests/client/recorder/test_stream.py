@@ -246,8 +246,8 @@ def test_a_stream_that_the_sender_has_deleted(
 ) -> None:
     """If the folder of a stream is deleted after its release, the stream counts as delivered.
 
-    Only the sender deletes the folder of a stream that the recorder has released. Nothing more is
-    written, and no warning is logged.
+    The sender deletes a released stream once it is delivered. Nothing more is written, and no
+    warning is logged.
     """
     stream, writer = disk.stream, disk.writers[0]
     stream.put(b"1")
@@ -286,7 +286,7 @@ def test_the_lag_of_a_stream(disk: _Disk) -> None:
 def test_when_a_stream_gets_its_file(disk: _Disk) -> None:
     """A stream gets its file only after the stream that it `follows` is over.
 
-    It also waits until the stream in `starts_after` has a file or is released.
+    The stream also waits until the one in `starts_after` has a file or is released.
     """
     follows, starts_after = disk.new(), disk.new()
     stream = disk.new(follows=follows, starts_after=starts_after)

@@ -37,7 +37,7 @@ class NotingClient:
 
 
 def test_ended_streams_are_sent_first(outbox: Path, client: podium.Client) -> None:
-    """If more streams wait than the sender makes calls at a time, ended streams are sent first."""
+    """If more streams wait than calls can run at once, those of ended processes are sent first."""
     client.experiment("x").declare()
     running = [appended(writer(outbox, "x", f"a{i}"), started(f"a{i}", "A", 1)) for i in range(12)]
     for arm in ("y", "z"):

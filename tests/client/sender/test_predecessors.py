@@ -78,7 +78,7 @@ def test_an_older_attempt(change: dict[str, int], *, waits: bool) -> None:
 def test_the_stream_of_an_earlier_arm(change: dict[str, int], *, waits: bool) -> None:
     """A stream waits until the first event of an earlier arm is delivered.
 
-    So arms are created in order. It does not wait for a stream that is deleted or has failed for
+    So arms are created in order. A stream does not wait for one that is deleted or has failed for
     long.
     """
     earlier, streams = _Stream(), Predecessors()
