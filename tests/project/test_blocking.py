@@ -1,4 +1,4 @@
-"""Tests that the blocking client is generated from the asynchronous one, with its docs."""
+"""Tests that the blocking client is generated from the asynchronous one, with its docstrings."""
 
 import importlib.util
 import inspect

@@ -1,6 +1,7 @@
-"""Tests of analyses that take several calls, with both clients.
+"""Tests of reads that take several calls, with both clients.
 
-They are comparisons of arms and groups, curves, and the names that errors suggest.
+The reads are comparisons of arms and groups, curves, rankings and tables of arms. Other tests are
+about the names that errors suggest.
 """
 
 import grpc
@@ -85,7 +86,8 @@ async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, 
 async def test_unknown_names_kinds_and_statuses(client: AnyClient, sweep: str) -> None:
     """compare() rejects unknown names, and kinds and statuses that do not exist.
 
-    The error suggests similar names, or says that the name belongs to the other kind.
+    The error suggests similar names. If a group has the name of the missing arm, the error says so.
+    It also does so if an arm has the name of the missing group.
     """
     experiment = client.experiment(sweep)
     with pytest.raises(podium.NotFoundError, match=r"has no arm or group 'nobody'$"):
@@ -151,7 +153,10 @@ async def test_curves_by_name_and_status(client: AnyClient, sweep: str) -> None:
 
 
 async def test_curves_of_unknown_metrics_arms_and_groups(client: AnyClient, sweep: str) -> None:
-    """A metric without values by step has no curve. An unknown arm or group is rejected."""
+    """If no arm has values of a metric by step, the result has no curves.
+
+    An unknown arm or group is rejected.
+    """
     experiment = client.experiment(sweep)
     assert (await result(experiment.curve("loss"))).curves == ()
     with pytest.raises(podium.NotFoundError, match=r"has no arm 'nobody'$"):

@@ -210,7 +210,10 @@ async def test_without_retries_the_first_failure_is_final(connect: Connect) -> N
 
 @pytest.mark.slow
 async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
-    """A write is retried while a server that has answered before refuses connections."""
+    """If a server has answered before and then refuses connections, a write is retried.
+
+    It succeeds once the server runs again.
+    """
     with running_server() as server:
         async with connect(server.address, read_timeout=0.5, write_timeout=120) as client:
             await result(client.experiment("e").declare())
@@ -229,7 +232,7 @@ async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
 
 
 def test_waiting_calls_fail_if_the_server_does_not_answer() -> None:
-    """If the server does not answer, calls that wait for their turn fail, too."""
+    """If the server does not answer, calls that wait for other calls of the client fail, too."""
 
     async def gather(address: str) -> list[BaseException | None]:
         async with podium.AsyncClient(address, read_timeout=0.5) as client:

@@ -179,7 +179,7 @@ def test_the_defaults_of_a_client() -> None:
 
 
 def test_a_call_that_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that waits for its turn times out only if no call is answered for 10 s.
+    """A call that waits for other calls times out only if none of them is answered for 10 s.
 
     The 10 s begin again with each answer.
     """

@@ -224,7 +224,10 @@ async def test_a_wait_ends_with_the_block(client: AnyClient, declared: str) -> N
 
 
 async def test_a_predicate_that_raises(client: AnyClient, declared: str) -> None:
-    """An error of a predicate is raised by its wait. Later waits still work."""
+    """If the predicate of a wait raises an error, the wait raises the same error.
+
+    Later waits still work.
+    """
     arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
     async with entered(client.experiment(declared).follow()) as live:
         for kind in (KeyError, TimeoutError):

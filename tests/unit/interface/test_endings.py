@@ -35,7 +35,10 @@ def test_zero_is_a_value() -> None:
 
 
 def test_the_values_of_a_configuration_by_path() -> None:
-    """Zero, False and the empty string are values. Lists and unset fields are left out."""
+    """`values_by_path` returns the values of a configuration, also zero, False and empty strings.
+
+    It leaves out lists and unset fields.
+    """
     config = podium.RunConfig(
         "c",
         model=podium.ModelConfig("m"),

@@ -44,9 +44,10 @@ def test_the_folder_of_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_the_state_of_a_work_tree(
     monkeypatch: pytest.MonkeyPatch, commit: str | None, changes: str | None, found: object
 ) -> None:
-    """Git is called without locks, without a monitor of files, and without GIT_ variables.
+    """Git is called without locks, without its file system monitor, and without GIT_ variables.
 
-    If a call fails, the commit or the state is unknown.
+    If git reports no commit, nothing is known. If git cannot list the changes, only the commit is
+    known.
     """
     calls: list[Any] = []
 

@@ -52,6 +52,9 @@ def test_secrets_are_redacted(given: list[str], shown: list[str]) -> None:
 
 @each("text", ["a", "-", "+", "+-", "token ", "a://:", "token:'"])
 def test_long_arguments_take_no_time(text: str) -> None:
-    """Redacting an argument of 100,000 characters ends, even if a pattern nearly matches it."""
+    """`redacted` does not hang on an argument of 100,000 characters.
+
+    This also applies if the argument nearly matches a pattern.
+    """
     given = text * (100_000 // len(text))
     assert redacted([given])[0][:1] == given[0]

@@ -20,7 +20,7 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_row_of_a_block() -> None:
-    """A timed block records one row: the latest value of each key, and its duration.
+    """A timed block records one row with the latest value of each key and the block's duration.
 
     A block that raises an error records no row.
     """

@@ -59,7 +59,7 @@ def test_eval_metrics_of_an_arm_without_rows_can_be_filled() -> None:
 
 
 def test_a_mirror_is_the_row_s_own_dict() -> None:
-    """A change of a mirrored dict changes the row."""
+    """A mirrored dict is that of the primary eval, so a change of it changes the row."""
     arm = _arm(evals=[_row("test", 0.5)])
     arm.eval_metrics["f1"] = 0.4
     assert arm.evals[0].metrics == {"acc": 0.5, "f1": 0.4}
@@ -117,9 +117,9 @@ def test_eval_seconds_that_nobody_recorded_are_none() -> None:
 def test_copies_are_equal_and_mirror_their_own_rows(
     copied: Callable[[ArmResult], ArmResult],
 ) -> None:
-    """A copy equals the original, even with NaN, and mirrors its own rows.
+    """A copy equals the original, even if a metric is NaN, and has the same revision.
 
-    It has the output-only fields, too.
+    If the rows of the copy are replaced, only the copy's mirrored fields change.
     """
     arm = _arm(metrics={"loss": math.nan}, evals=[_row("val", 0.25)])
     arm.revision = 7

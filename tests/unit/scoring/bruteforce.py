@@ -116,7 +116,7 @@ def _equal(left: dict[str, float], right: dict[str, float]) -> bool:
 
 @dataclass
 class Questions:
-    """The evals and scores to ask an arm for: names with or without a step, and metrics."""
+    """Questions about an arm: names of evals, each with a step or None, and names of metrics."""
 
     evals: list[tuple[str, int | None]]
     scores: list[str]

@@ -19,7 +19,10 @@ def _arm(name: str, status: str, **metrics: float) -> ArmResult:
 
 
 def test_candidates_are_the_dots_from_the_left_then_the_whole() -> None:
-    """The candidates are all splits at a dot, from the left, and then the whole name."""
+    """The candidates for a metric's name are all its splits at a dot, from the left.
+
+    The last candidate is the whole name.
+    """
     assert scoring.candidates("a.b.c") == [("a", "b.c"), ("a.b", "c"), (None, "a.b.c")]
     assert scoring.candidates("acc") == [(None, "acc")]
     assert scoring.candidates(".a.") == [(None, ".a.")]

@@ -66,9 +66,9 @@ def test_numbers_of_other_libraries() -> None:
 
 
 def test_the_errors_of_other_libraries() -> None:
-    """If a value cannot become a number, the error names the field.
+    """If the conversion of a value to a number raises an error, the error names the field.
 
-    An error of a more specific class is left unchanged.
+    An error of a subclass of RuntimeError is left unchanged.
     """
     for kind in (TypeError, ValueError, RuntimeError):
         with pytest.raises(kind, match=r"^field must be a number: a vector$"):
