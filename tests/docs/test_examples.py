@@ -51,7 +51,7 @@ def test_the_quickstart_runs_twice() -> None:
 
 @pytest.mark.slow
 def test_the_live_ranking_ends_with_the_conclusion() -> None:
-    """The script shows the ranking of a running experiment again after each change.
+    """The script shows the ranking of a running experiment, and at the end the last ranking.
 
     The script ends when the experiment is concluded.
     """

@@ -31,7 +31,7 @@ def test_limits() -> None:
 
 
 def test_options() -> None:
-    """docs/server.md explains every option of `podium serve`."""
+    """docs/server.md names every option of `podium serve`."""
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
     text = (_DOCS / "server.md").read_text(encoding="utf-8")

@@ -182,7 +182,7 @@ def test_a_flat_table(source: str) -> None:
 
 
 def test_a_file_is_replaced_when_the_export_is_complete(source: str, tmp_path: Path) -> None:
-    """An existing file is replaced only when the new one is complete."""
+    """If an export fails, an existing file is unchanged, and no other file is left beside it."""
     file = tmp_path / "old.jsonl"
     file.write_text("before", encoding="utf-8")
     done = podium("export", "not_there", "--output", str(file), address=source)

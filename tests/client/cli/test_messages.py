@@ -249,7 +249,7 @@ def test_the_room_on_a_disk(
 
 
 def test_no_call_is_made_without_a_safe_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the port is open, but the encryption fails, the token is not sent."""
+    """If the port is open, but the encryption fails, no check that sends the token follows."""
     found = [ok("address", "open"), failed("tls", "refused", "renew it")]
     monkeypatch.setattr(_check_server, "_connection", lambda *_: found)
     given = argparse.Namespace(address="h:1", timeout=None)

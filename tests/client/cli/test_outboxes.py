@@ -109,7 +109,7 @@ def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
 def test_a_retry_continues_after_an_event_that_makes_the_server_fail(
     root: Path, outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event that makes the server fail again remains rejected. Other events are delivered."""
+    """An event that makes the server fail remains rejected. Other events are delivered."""
     folder = dead_stream(
         outbox, name, started("a", "A", 1), *(row("v", k, eval_seconds=-1) for k in range(2))
     )

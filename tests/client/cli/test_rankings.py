@@ -150,7 +150,7 @@ def test_what_cannot_be_compared(address: str, sweep: str) -> None:
 
 
 def test_a_ranking_as_json(address: str, sweep: str) -> None:
-    """With `--json`, a ranking has every arm, and counts the arms left out.
+    """With `--json`, a ranking lists every arm that is not left out, and counts the others.
 
     NaN and infinity are strings.
     """
@@ -301,7 +301,7 @@ def test_columns_of_configurations(sweep: str, address: str) -> None:
 def test_columns_and_ranges_that_are_wrong(
     sweep: str, address: str, arguments: str, message: str
 ) -> None:
-    """A wrong column, range or pair of options is a usage error that says what is right."""
+    """A wrong column, range or pair of options is a usage error. The message names the problem."""
     done = podium(*arguments.split(), address=address)
     assert (sweep, done.code, done.out) == ("ranked", 2, "")
     assert message in done.err

@@ -69,7 +69,7 @@ def test_declare_and_conclude(address: str) -> None:
 def test_declare_clears_fields(address: str) -> None:
     """`--clear` removes the value of a field, or of one key of a field.
 
-    The error names an unknown field.
+    If a field is unknown, the error names it, and a field that can be given.
     """
     given = ["--hypothesis=h", "--metadata=n:=4", "--metadata=v:=5"]
     assert podium("declare", "cleared", *given, address=address).code == 0

@@ -126,9 +126,9 @@ def test_no_command_is_usage() -> None:
     ],
 )
 def test_wrong_usage(line: str, expected: str) -> None:
-    """An invalid argument is reported in one line with a remedy.
+    """An invalid argument is reported on stderr in one line.
 
-    The exit code is 2, and no call is made.
+    The exit code is 2, and nothing is printed on stdout.
     """
     done = podium(*line.split())
     assert (done.code, done.out) == (2, "")

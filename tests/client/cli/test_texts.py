@@ -1,4 +1,4 @@
-"""Tests of how commands show results: rankings, comparisons, arms, tokens, charts."""
+"""Tests of how commands show results: rankings, comparisons, arms, experiments, eval rows."""
 
 import math
 from datetime import UTC, datetime, timedelta

@@ -16,7 +16,7 @@ _TRAINER = "def train(arm):\n    arm.log({'loss': 'much'})\n"
 def test_a_warning_in_a_callback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A warning names the user's line that called the library, not a line of the library."""
+    """A warning names the user's file that called the library, not the file of the library."""
     file = f"{sysconfig.get_path('purelib')}/trainer.py"
     library: dict[str, object] = {}
     exec(compile(_TRAINER, file, "exec"), library)  # noqa: S102
