@@ -1,8 +1,8 @@
 """The addresses of the nodes, and cuts between them.
 
-If this process may create them, each node has a network namespace behind a bridge, and a cut takes
-its link down. Otherwise all nodes are on the loopback device, and a cut stops the processes of the
-node.
+If this process may create network namespaces, each node has one behind a bridge, and a cut takes
+the node's link down. Otherwise all nodes are on the loopback device, and a cut stops the processes
+of the node.
 """
 
 import os

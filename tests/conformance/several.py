@@ -44,10 +44,10 @@ _MOST_READS = 1_000
 
 
 def go_on(leaves: str, session: Session) -> None:
-    """Makes a client read and record while one of its two servers goes down for good.
+    """Makes a client read and record while one of its two servers goes down and stays down.
 
-    Each event must be stored once. Each of these calls makes one revision, so a call that is stored
-    twice would make two.
+    Each event must be stored once. Each recording call makes one revision, so a call that is
+    stored twice would make two.
     """
     experiment = session.new_experiment()
     with _two_servers(session.address) as pair:
@@ -109,7 +109,7 @@ class _Asking:
         assert found.arm_result.name == "a", found
 
     def read_until(self, is_over: Callable[[], bool]) -> None:
-        """Gets the arm until a condition is true."""
+        """Gets the arm again and again until a condition is true."""
         for _ in range(_MOST_READS):
             self.read()
             if is_over():

@@ -34,7 +34,7 @@ def _pure() -> list[Check]:
 
 
 def _held(script: str) -> Row:
-    """Runs the checks that need no server with a runner, which is a shell script."""
+    """Runs the checks that need no server. Their runner is a shell script."""
     language = replace(LANGUAGES[0], name="sh", runner=("sh", "-c", script))
     row = Row(language)
     with running(language) as runner:

@@ -26,7 +26,10 @@ _TIMEOUT_MS = 1_500
 
 
 def silent(session: Session) -> None:
-    """Makes the client call a server that never answers. The error must name address and time."""
+    """Makes the client call a server that never answers.
+
+    The error must name the server's address, and the seconds for which the client waited.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         error = _error(session, "GetArm", _READ, address=address, timeout_ms=_TIMEOUT_MS)

@@ -2,9 +2,9 @@
 
 The references are `pictures/NAME.png`: 80 x 56 cells, each the mean colour of 16 x 16 pixels. All
 text has the same font, because machines have different ones. Of the 4,480 cells, 20 may differ. On
-the machine that made the references, none differs, even with another hinting. If a distance changes
-by a pixel, or text gets another colour, 80 or more cells differ. These tests do not detect changes
-of single small marks.
+the machine that made the references, none differs, even with another hinting of the font. If a
+distance changes by a pixel, or text gets another colour, 80 or more cells differ. These tests do
+not detect changes of single small marks.
 
 After a change of the looks, delete the pictures that differ, run the tests until they pass, and
 look at the new pictures.

@@ -1,4 +1,4 @@
-"""Tests of the start of a server: who needs a token, warnings, and where its settings go."""
+"""Tests of the start of a server: the need for tokens, warnings, and the use of its settings."""
 
 import asyncio
 import itertools
@@ -146,7 +146,10 @@ async def test_settings_reach_the_services(tmp_path: Path, monkeypatch: pytest.M
 async def test_a_front_that_fails_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a front calls `on_failed`, the server sets its `broken` event, which ends the process."""
+    """If a front calls `on_failed`, the server sets its `broken` event.
+
+    The front also gets the maximum size of a request.
+    """
     given: dict[str, Any] = {}
 
     class Noted(GrpcioFront):

@@ -76,7 +76,7 @@ def test_every_option_has_a_help() -> None:
 
 
 def test_variables_have_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable can have several addresses, separated by commas. Options replace them all."""
+    """A variable can have several addresses, separated by commas. The option replaces them all."""
     monkeypatch.setenv("PODIUM_LISTEN", "127.0.0.1:0, unix:/run/p.sock")
     monkeypatch.setenv("PODIUM_SERVE_HTTP", "127.0.0.1:1")
     parser = command_parser("serve", command)

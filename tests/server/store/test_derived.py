@@ -182,7 +182,7 @@ def _plain(row: EvalRow) -> Any:
 
 
 def _message(arm: ArmRow, parts: dict[str, bytes], rows: list[EvalRow]) -> Any:
-    """Returns the fields of a stored arm that scores use."""
+    """Returns an object with those fields of a stored arm on which its scores depend."""
     given = ArmResult.FromString(parts.get("given", b"")) if not arm.eval_count else ArmResult()
     return SimpleNamespace(
         evals=[_plain(row) for row in sorted(rows, key=lambda row: row.position)],

@@ -94,7 +94,7 @@ async def test_a_newer_schema_is_rejected_and_not_changed(place: SqlitePlace) ->
 
 @pytest.mark.parametrize("where", ["missing/podium.db", "."])
 async def test_an_invalid_path(tmp_path: Path, where: str) -> None:
-    """`open` fails if the path is a folder. If its folder is missing, the error names it."""
+    """`open` fails if the path is a folder, or is in a missing folder, which the error names."""
     error = await _refused(tmp_path / where)
     assert "cannot open" in error
     assert (f"there is no folder {tmp_path / 'missing'}" in error) == (where != ".")

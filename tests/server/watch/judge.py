@@ -80,7 +80,7 @@ class Filter:
 
     @property
     def is_narrow(self) -> bool:
-        """Returns whether an arm can begin to pass the filter by a change of status or group."""
+        """Returns whether the filter selects arms by their status or group, which can change."""
         return bool(self.statuses) or self.group_name is not None
 
     def of(self, state: State) -> State:

@@ -175,7 +175,7 @@ class NetworkHistory(History):
             await self._read(judge, address)
 
     async def _read(self, judge: Judge, address: str, until: int | None = None) -> None:
-        """Reads the messages of a watch until the connection is cut, or until a marker."""
+        """Reads the messages of a watch until it is cut off, or the marker `until` comes."""
         async with grpc.aio.insecure_channel(address, CHANNEL) as channel:
             stub: Any = ResultsServiceStub(channel)
             with contextlib.suppress(grpc.RpcError):

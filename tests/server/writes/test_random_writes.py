@@ -70,7 +70,7 @@ async def test_one_after_the_other(direct: Way, experiment: str, seed: int) -> N
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_many_at_once(direct: Way, experiment: str, seed: int) -> None:
-    """Ten concurrent calls get the answers of the naive rules for one call after the other."""
+    """Ten concurrent calls get the answers that the naive rules give to the calls one by one."""
     rng, model = Random(-seed - 1), Experiment()  # noqa: S311 - the same calls every time
     for _ in range(_CALLS // 10):
         before = model
