@@ -4,6 +4,7 @@ Loading gRPC starts no thread, so a process that has only loaded gRPC can fork. 
 processes are like others: tests read their output, send them signals and kill them.
 """
 
+import argparse
 import ast
 import atexit
 import contextlib
@@ -231,6 +232,10 @@ def _load() -> None:
     for package in map(importlib.import_module, _LOADED_WHOLE):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+    socket.getaddrinfo("127.0.0.1", 0)  # loads a codec
+    command: Any = importlib.import_module("podium_server.serve.command")
+    command.add_arguments(parser := argparse.ArgumentParser())
+    parser.parse_args([])  # compiles regular expressions
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page
 
