@@ -30,6 +30,7 @@ import podium
 recording = podium.record("x", address=sys.argv[1], outbox=sys.argv[2])
 arm = recording.start_arm(podium.RunConfig("a"))
 arm.log({"loss": 0.5})
+arm.flush(60)  # a process that is killed before it has started the sender leaves only its outbox
 print(os.getpid(), flush=True)
 if sys.argv[3] == "return":
     sys.exit()
