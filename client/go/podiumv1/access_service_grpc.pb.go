@@ -46,7 +46,7 @@ type AccessServiceClient interface {
 	// Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
 	// included by the caller's token, or if the store has too many tokens.
 	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
-	// Lists tokens in the order of their creation, including those that have ended.
+	// Lists tokens in the order of their creation, including expired and revoked ones.
 	//
 	// Returns INVALID_ARGUMENT for a page token of another request.
 	ListTokens(ctx context.Context, in *ListTokensRequest, opts ...grpc.CallOption) (*ListTokensResponse, error)
@@ -124,7 +124,7 @@ type AccessServiceServer interface {
 	// Returns INVALID_ARGUMENT if a field is out of range, if a prefix is not
 	// included by the caller's token, or if the store has too many tokens.
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
-	// Lists tokens in the order of their creation, including those that have ended.
+	// Lists tokens in the order of their creation, including expired and revoked ones.
 	//
 	// Returns INVALID_ARGUMENT for a page token of another request.
 	ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error)

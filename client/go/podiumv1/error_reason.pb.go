@@ -54,7 +54,7 @@ const (
 	// INVALID_ARGUMENT, permanent. A number, time or duration is outside of its
 	// allowed range. Metadata: `field`.
 	ErrorReason_ERROR_REASON_FIELD_OUT_OF_RANGE ErrorReason = 6
-	// INVALID_ARGUMENT. The page token was not made by this request, or is damaged.
+	// INVALID_ARGUMENT. The page token is from another request, or is damaged.
 	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 7
 	// INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
 	// events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
@@ -120,8 +120,8 @@ const (
 	// A server with a SQLite file then stops; one with PostgreSQL continues. Send the
 	// same call again: every event is safe to repeat.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 53
-	// RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
-	// again after the last marker.
+	// RESOURCE_EXHAUSTED. The client of a watch reads its messages too slowly, or
+	// not at all. Watch again after the last marker.
 	ErrorReason_ERROR_REASON_WATCH_TOO_SLOW ErrorReason = 54
 	// RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
 	// Try again after the time in the google.rpc.RetryInfo. Metadata: `limit`, the field

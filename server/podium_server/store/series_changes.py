@@ -35,9 +35,10 @@ def changed_from(content: bytes, after: int) -> int | None:
 
 
 def _merge_two(pairs: list[tuple[int, int]]) -> None:
-    """Merges two neighbouring pairs. Consumers then read some points that have not changed.
+    """Merges two neighbouring pairs: the revision of the later one, the step of the earlier one.
 
-    Chooses the pairs for which these points are the smallest share of the points that are read.
+    A consumer of the merged pair also reads some points that have not changed. The two pairs are
+    chosen so that these points are few in relation to the points that it needs.
     """
     last = pairs[-1][1]
 

@@ -217,7 +217,7 @@ def test_rows_of_a_whole_arm_keep_their_times(address: str, name: str, tmp_path:
 
 
 def test_a_field_that_a_declaration_leaves_unchanged(address: str, name: str) -> None:
-    """If a declaration in a file leaves a field unchanged, a note names the field."""
+    """If a declared field already has another value, it is kept, and a note names the field."""
     text = lines(
         {"event": "experiment_declared", "parent": "p"},
         {"event": "experiment_declared", "parent": "q"},

@@ -46,9 +46,9 @@ async def test_the_page_shows_the_oldest_waiting_event(tmp_path: Path) -> None:
 
 
 async def test_a_lag_is_forgotten_after_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`/metrics` shows the greatest age that was reported in this minute or the one before.
+    """`/metrics` shows the greatest age that senders reported in this minute or the one before.
 
-    Texts that are not ages are ignored.
+    Reported values that are not ages, such as `nan` and `-3`, are ignored.
     """
     minute = 7
     monkeypatch.setattr(telemetry, "_minute", lambda: minute)

@@ -1,6 +1,6 @@
 """Compares the logged rows with the store, the outboxes and the answers that senders got.
 
-Every row that reached the outbox must be in the store once, in order and with its numbers.
+Every row that reached the outbox must be in the store once, in order and with its metrics.
 Otherwise, it must be in the outbox, as rejected for an expected reason. The store may have one more
 row for each killed process: the row that the process was logging when it was killed. The store must
 have everything that the server has acknowledged.

@@ -140,7 +140,7 @@ PLANTS = {"resend_anew": _resend_anew, "skip_a_wait": _skip_a_wait, "no_cut": _n
 
 
 def install() -> None:
-    """Changes the sender of this process."""
+    """Makes the sender of this process note each answer, and plants the chosen defect."""
     AsyncClient.record = _noted  # type: ignore[method-assign]
     plant = os.environ.get(PLANT)
     if plant in PLANTS:

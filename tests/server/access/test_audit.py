@@ -164,7 +164,10 @@ async def test_refusals_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("folder", [".", "missing"])
 def test_the_files_of_others_keep_their_modes(tmp_path: Path, folder: str) -> None:
-    """After an attempt to open a log, the process has the same umask as before."""
+    """Opening a log leaves the umask of the process unchanged, even if it fails.
+
+    So files that other code creates get their usual modes.
+    """
     before = os.umask(0o027)
     try:
         with suppress(AuditError):

@@ -30,7 +30,7 @@ async def _history(seed: int, watches: int, cuts: int, calls: int) -> list[str]:
 
 
 async def _planted(name: str) -> list[str]:
-    """Runs the built history with a defect."""
+    """Runs the history of `BuiltHistory` with a defect."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "podium.db"
         found = await BuiltHistory(NetworkServer(file, name), file, patience=_PATIENCE).run()

@@ -53,14 +53,14 @@ async def test_the_guarantees_hold_for_long(tmp_path: Path, seed: int) -> None:
 
 
 async def test_the_guarantees_hold_between_any_two_messages(tmp_path: Path) -> None:
-    """In the built history, no watch has a wrong state, wherever it is cut off."""
+    """In the history of `BuiltHistory`, no watch has a wrong state, wherever it is cut off."""
     file = tmp_path / "podium.db"
     assert await BuiltHistory(DirectServer(file), file).run() == []
 
 
 @pytest.mark.parametrize("name", sparse(PLANTS))
 async def test_planted_defects_are_found(tmp_path: Path, name: str) -> None:
-    """With each planted defect, the built history finds a violation of a guarantee."""
+    """With each planted defect, the history of `BuiltHistory` shows a violation of a guarantee."""
     file = tmp_path / "podium.db"
     assert await BuiltHistory(DirectServer(file, name), file, patience=_PATIENCE).run()
 

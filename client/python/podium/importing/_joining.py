@@ -268,7 +268,10 @@ def _rows(joined: _Joined) -> list[EvalResult]:
 
 
 def _evaluations(joined: _Joined) -> dict[str, Any]:
-    """Returns the facts of each evaluation by key, or only the durations if there are too many."""
+    """Returns the facts of each evaluation, by the key of the evaluation.
+
+    If they have more than half of the values that an arm can store, returns only the durations.
+    """
     result = joined.existing and joined.existing.run_result
     before = result.extras.get(_EVALUATIONS) if result else None
     depth = DEFAULT_LIMITS.value_depth - 2  # the facts are inside two maps: extras, and this one

@@ -149,7 +149,11 @@ def _logs() -> Any:
 
 
 def _end(arm: _Arm, ending: Ending) -> None:
-    """Ends an arm. If it has scores, records each of its failed tasks as another arm."""
+    """Ends an arm with the status of its tasks.
+
+    If the arm has scores, it is completed, and each of its failed or cancelled tasks is recorded as
+    another arm. Otherwise, it gets the status of the first such task, or `ending`.
+    """
     if arm.is_scored:
         arm.recorder.finish(ArmStatus.COMPLETED)
         for failed in arm.failed:

@@ -94,7 +94,7 @@ class AccessServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTokens(self, request, context):
-        """Lists tokens in the order of their creation, including those that have ended.
+        """Lists tokens in the order of their creation, including expired and revoked ones.
 
         Returns INVALID_ARGUMENT for a page token of another request.
         """

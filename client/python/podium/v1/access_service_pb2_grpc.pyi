@@ -51,7 +51,7 @@ class AccessServiceStub:
     included by the caller's token, or if the store has too many tokens.
     """
     ListTokens: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListTokensRequest, _access_service_pb2.ListTokensResponse]
-    """Lists tokens in the order of their creation, including those that have ended.
+    """Lists tokens in the order of their creation, including expired and revoked ones.
 
     Returns INVALID_ARGUMENT for a page token of another request.
     """
@@ -83,7 +83,7 @@ class AccessServiceAsyncStub(AccessServiceStub):
     included by the caller's token, or if the store has too many tokens.
     """
     ListTokens: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListTokensRequest, _access_service_pb2.ListTokensResponse]  # type: ignore[assignment]
-    """Lists tokens in the order of their creation, including those that have ended.
+    """Lists tokens in the order of their creation, including expired and revoked ones.
 
     Returns INVALID_ARGUMENT for a page token of another request.
     """
@@ -130,7 +130,7 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.ListTokensRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.ListTokensResponse, _abc.Awaitable[_access_service_pb2.ListTokensResponse]]:
-        """Lists tokens in the order of their creation, including those that have ended.
+        """Lists tokens in the order of their creation, including expired and revoked ones.
 
         Returns INVALID_ARGUMENT for a page token of another request.
         """

@@ -51,7 +51,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     allowed range. Metadata: `field`.
     """
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 7
-    """INVALID_ARGUMENT. The page token was not made by this request, or is damaged."""
+    """INVALID_ARGUMENT. The page token is from another request, or is damaged."""
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 8
     """INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
     events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
@@ -134,8 +134,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     same call again: every event is safe to repeat.
     """
     ERROR_REASON_WATCH_TOO_SLOW: _ErrorReason.ValueType  # 54
-    """RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
-    again after the last marker.
+    """RESOURCE_EXHAUSTED. The client of a watch reads its messages too slowly, or
+    not at all. Watch again after the last marker.
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 55
     """RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
@@ -197,7 +197,7 @@ ERROR_REASON_FIELD_OUT_OF_RANGE: ErrorReason.ValueType  # 6
 allowed range. Metadata: `field`.
 """
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 7
-"""INVALID_ARGUMENT. The page token was not made by this request, or is damaged."""
+"""INVALID_ARGUMENT. The page token is from another request, or is damaged."""
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 8
 """INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
 events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
@@ -280,8 +280,8 @@ A server with a SQLite file then stops; one with PostgreSQL continues. Send the
 same call again: every event is safe to repeat.
 """
 ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 54
-"""RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
-again after the last marker.
+"""RESOURCE_EXHAUSTED. The client of a watch reads its messages too slowly, or
+not at all. Watch again after the last marker.
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 55
 """RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.

@@ -62,11 +62,11 @@ class ResultsServiceStub:
 
     A metric without a dot (`pass_rate`) is a key in `eval_metrics`, else in
     `metrics`. In a metric with dots (`bench.pass_rate`), each dot is tried from the
-    left as the separator of an eval name and a key. The first one is used for which
-    Eval, without a step, returns a row with that key. If there is none, the whole
-    text is looked up like a metric without a dot, so `train.loss` can be a training
-    metric. A value may be NaN. If there is no value, the response is OK, with
-    `value` unset.
+    left as the separator of an eval name and a key. The server uses the first dot
+    for which Eval, without a step, returns a row with that key. If there is none,
+    the whole text is looked up like a metric without a dot, so `train.loss` can be a
+    training metric. A value may be NaN. If there is no value, the response is OK,
+    with `value` unset.
 
     Returns NOT_FOUND if the experiment or the arm does not exist, and
     INVALID_ARGUMENT if the metric is empty.
@@ -205,11 +205,11 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
 
     A metric without a dot (`pass_rate`) is a key in `eval_metrics`, else in
     `metrics`. In a metric with dots (`bench.pass_rate`), each dot is tried from the
-    left as the separator of an eval name and a key. The first one is used for which
-    Eval, without a step, returns a row with that key. If there is none, the whole
-    text is looked up like a metric without a dot, so `train.loss` can be a training
-    metric. A value may be NaN. If there is no value, the response is OK, with
-    `value` unset.
+    left as the separator of an eval name and a key. The server uses the first dot
+    for which Eval, without a step, returns a row with that key. If there is none,
+    the whole text is looked up like a metric without a dot, so `train.loss` can be a
+    training metric. A value may be NaN. If there is no value, the response is OK,
+    with `value` unset.
 
     Returns NOT_FOUND if the experiment or the arm does not exist, and
     INVALID_ARGUMENT if the metric is empty.
@@ -357,11 +357,11 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A metric without a dot (`pass_rate`) is a key in `eval_metrics`, else in
         `metrics`. In a metric with dots (`bench.pass_rate`), each dot is tried from the
-        left as the separator of an eval name and a key. The first one is used for which
-        Eval, without a step, returns a row with that key. If there is none, the whole
-        text is looked up like a metric without a dot, so `train.loss` can be a training
-        metric. A value may be NaN. If there is no value, the response is OK, with
-        `value` unset.
+        left as the separator of an eval name and a key. The server uses the first dot
+        for which Eval, without a step, returns a row with that key. If there is none,
+        the whole text is looked up like a metric without a dot, so `train.loss` can be a
+        training metric. A value may be NaN. If there is no value, the response is OK,
+        with `value` unset.
 
         Returns NOT_FOUND if the experiment or the arm does not exist, and
         INVALID_ARGUMENT if the metric is empty.

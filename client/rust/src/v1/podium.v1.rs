@@ -354,7 +354,7 @@ pub mod access_service_client {
                 .insert(GrpcMethod::new("podium.v1.AccessService", "CreateToken"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists tokens in the order of their creation, including those that have ended.
+        /// Lists tokens in the order of their creation, including expired and revoked ones.
         ///
         /// Returns INVALID_ARGUMENT for a page token of another request.
         pub async fn list_tokens(
@@ -1055,7 +1055,7 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT, permanent. A number, time or duration is outside of its
     /// allowed range. Metadata: `field`.
     FieldOutOfRange = 6,
-    /// INVALID_ARGUMENT. The page token was not made by this request, or is damaged.
+    /// INVALID_ARGUMENT. The page token is from another request, or is damaged.
     PageTokenInvalid = 7,
     /// INVALID_ARGUMENT, permanent. The request, or what would be stored, has more keys,
     /// events, values or bytes than are allowed. Metadata: `field`, `limit`, `actual`.
@@ -1121,8 +1121,8 @@ pub enum ErrorReason {
     /// A server with a SQLite file then stops; one with PostgreSQL continues. Send the
     /// same call again: every event is safe to repeat.
     OutcomeUnknown = 53,
-    /// RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
-    /// again after the last marker.
+    /// RESOURCE_EXHAUSTED. The client of a watch reads its messages too slowly, or
+    /// not at all. Watch again after the last marker.
     WatchTooSlow = 54,
     /// RESOURCE_EXHAUSTED. The token has reached one of its limits. Nothing was changed.
     /// Try again after the time in the google.rpc.RetryInfo. Metadata: `limit`, the field
@@ -3225,11 +3225,11 @@ pub mod results_service_client {
         ///
         /// A metric without a dot (`pass_rate`) is a key in `eval_metrics`, else in
         /// `metrics`. In a metric with dots (`bench.pass_rate`), each dot is tried from the
-        /// left as the separator of an eval name and a key. The first one is used for which
-        /// Eval, without a step, returns a row with that key. If there is none, the whole
-        /// text is looked up like a metric without a dot, so `train.loss` can be a training
-        /// metric. A value may be NaN. If there is no value, the response is OK, with
-        /// `value` unset.
+        /// left as the separator of an eval name and a key. The server uses the first dot
+        /// for which Eval, without a step, returns a row with that key. If there is none,
+        /// the whole text is looked up like a metric without a dot, so `train.loss` can be a
+        /// training metric. A value may be NaN. If there is no value, the response is OK,
+        /// with `value` unset.
         ///
         /// Returns NOT_FOUND if the experiment or the arm does not exist, and
         /// INVALID_ARGUMENT if the metric is empty.

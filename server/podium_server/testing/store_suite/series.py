@@ -96,7 +96,7 @@ async def test_an_equal_point_makes_no_revision(store: Store) -> None:
 
 
 async def test_an_attempt_keeps_the_points_up_to_its_step_or_none(store: Store) -> None:
-    """A resumed attempt removes the points after its step, and keeps new points of its own call.
+    """A resumed attempt removes stored points after its step, but not points of the same call.
 
     Any other attempt clears the series.
     """

@@ -350,7 +350,10 @@ def _sample_count(content: _Object, task: str) -> dict[str, float]:
 
 
 def _subtasks(content: _Object, task: str) -> dict[str, Any]:
-    """Returns the metrics of a group's tasks. Each task has a row of its own, too."""
+    """Returns the metrics of each task of an lm-eval group, by the name of the task.
+
+    They are the breakdowns of the group's row. The result is empty if `task` is not a group.
+    """
     names = object_in(content, "group_subtasks").get(task)
     results = object_in(content, "results")
     listed: list[Any] = names if isinstance(names, list) else []

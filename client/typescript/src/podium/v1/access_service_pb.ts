@@ -270,7 +270,7 @@ export const AccessService: GenService<{
     output: typeof CreateTokenResponseSchema;
   },
   /**
-   * Lists tokens in the order of their creation, including those that have ended.
+   * Lists tokens in the order of their creation, including expired and revoked ones.
    *
    * Returns INVALID_ARGUMENT for a page token of another request.
    *

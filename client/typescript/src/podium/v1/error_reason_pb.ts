@@ -82,7 +82,7 @@ export enum ErrorReason {
   FIELD_OUT_OF_RANGE = 6,
 
   /**
-   * INVALID_ARGUMENT. The page token was not made by this request, or is damaged.
+   * INVALID_ARGUMENT. The page token is from another request, or is damaged.
    *
    * @generated from enum value: ERROR_REASON_PAGE_TOKEN_INVALID = 7;
    */
@@ -253,8 +253,8 @@ export enum ErrorReason {
   OUTCOME_UNKNOWN = 53,
 
   /**
-   * RESOURCE_EXHAUSTED. The client of a watch does not read its messages. Watch
-   * again after the last marker.
+   * RESOURCE_EXHAUSTED. The client of a watch reads its messages too slowly, or
+   * not at all. Watch again after the last marker.
    *
    * @generated from enum value: ERROR_REASON_WATCH_TOO_SLOW = 54;
    */
