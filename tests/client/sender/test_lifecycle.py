@@ -131,21 +131,6 @@ def test_signals(
     assert [found.step for found in client.arm("x", "a").evals()] == list(range(10))
 
 
-def test_a_sender_survives_its_terminal_and_its_trainer(
-    outbox: Path, client: podium.Client
-) -> None:
-    """A sender leads a session of its own.
-
-    So signals to the terminal or to the process group of the trainer do not reach the sender.
-    """
-    client.experiment("x").declare()
-    stream = appended(writer(outbox, "x"), started("a", "A", 1))
-    with running_sender(outbox) as sender:
-        until(lambda: stream.progress().delivered == 1)
-        assert os.getsid(sender.pid) == sender.pid
-    stream.release()
-
-
 def test_a_folder_that_vanishes(outbox: Path, client: podium.Client) -> None:
     """If a stream or the whole outbox is deleted, the sender ends without an error."""
     client.experiment("x").declare()

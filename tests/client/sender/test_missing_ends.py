@@ -184,9 +184,7 @@ def test_an_arm_that_is_started_just_before_its_end(outbox: Path, client: podium
     assert streams(outbox) == []
 
 
-def test_a_stream_is_removed_after_the_one_that_it_continues(
-    outbox: Path, client: podium.Client
-) -> None:
+def test_an_arm_whose_stream_is_continued_gets_no_end(outbox: Path, client: podium.Client) -> None:
     """If another stream continues the stream of an arm, the sender records no end of the arm."""
     first = writer(outbox, "x", attempt_id="A", attempt_order=1)
     appended(first, started("a", "A", 1))

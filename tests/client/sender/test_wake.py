@@ -50,7 +50,7 @@ def test_a_wake_signal(tmp_path: Path) -> None:
     assert not WakeSignal(tmp_path / "nowhere").is_set()
 
 
-def test_two_tries_are_at_least_half_a_second_apart() -> None:
+def test_wake_signals_move_a_retry_to_soon_after_the_last_try() -> None:
     """However many wake signals there are, they move a retry only to 1.5 s after the last try.
 
     That is the longest possible value of the random wait after a wake signal.

@@ -65,7 +65,7 @@ async def test_a_method_without_a_rule_is_denied() -> None:
 
 
 async def test_a_revocation_counts_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five seconds after a token is revoked, calls with it are rejected, and its watches end."""
+    """Five seconds after a token is revoked, calls with it and the checks of watches fail."""
     key, text = new_token()
     rows = [TokenRow(key, "t", digest_of(text), Role.READER, (), 0)]
 
