@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 from podium._recorder import launch_sender
@@ -16,7 +17,7 @@ from tests import stores, zygote
 
 _SLOW_SECONDS = 1800
 _NEW_OBJECTS = 20_000
-_MEMORY = "/dev/shm"  # noqa: S108 - only the user can open the folder that is made there
+_MEMORY = "/dev/shm"  # noqa: S108 - only the user can list the folder that is made there
 _MEMORY_BYTES = 4 << 30
 _VARIABLES = (
     "RANK",
@@ -39,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" not in os.environ and _has_memory():
         # To keep the files of failed tests, set TMPDIR.
         folder = tempfile.mkdtemp(dir=_MEMORY)
+        Path(folder).chmod(0o711)  # PostgreSQL runs as another user
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
     gc.disable()  # until all tests are collected, because those stay
