@@ -257,6 +257,8 @@ class Chaos:
             resumed = self._slots[2]
             self._kill_slot(resumed)
             self._wait(lambda: resumed.has_begun, _STALL_SECONDS[1])
+            # So the older attempt's rows come after the newer one's start, and are rejected.
+            self.report.sender_kills += self._senders.kill()
         else:
             self._kill_sender()
         self._server.resume()
