@@ -16,7 +16,7 @@ from podium_server.testing import RunningServer, server
 from tests import stores, zygote
 
 _SLOW_SECONDS = 1800
-_NEW_OBJECTS = 20_000
+_NEW_OBJECTS = 200_000
 _MEMORY = "/dev/shm"  # noqa: S108 - only the user can list the folder that is made there
 _MEMORY_BYTES = 4 << 30
 _VARIABLES = (
