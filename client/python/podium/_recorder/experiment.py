@@ -253,10 +253,7 @@ class ExperimentRecording:
         self._close(self._settings.close_timeout)
 
     def terminate(self) -> None:
-        """Records unfinished arms as cancelled and ends recording. The SIGTERM handler calls this.
-
-        Does nothing in a process other than the one that created the recorder.
-        """
+        """Ends recording on a SIGTERM, with unfinished arms as cancelled. Children do nothing."""
         if os.getpid() == self._owner:
             for arm in tuple(self._started.values()):
                 if not arm.has_finished:

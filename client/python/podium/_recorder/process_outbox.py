@@ -149,10 +149,7 @@ class ProcessOutbox:
         return Flushed(counts.delivered, pending, counts.rejected, counts.dropped, synced)
 
     def counters(self, streams: Sequence[Stream] | None = None) -> Counters:
-        """Returns the counts of the events of the given streams.
-
-        If `streams` is None, returns the counts of all streams of this process.
-        """
+        """Returns the counts of the events of the given streams. None stands for all streams."""
         if streams is not None:
             return sum((stream.counters for stream in streams), Counters())
         return sum((stream.counters for stream in tuple(self._streams)), self._past)
@@ -364,10 +361,7 @@ class ProcessOutbox:
         return waits(self.folder, pending) if self.folder and pending else {}
 
     def _retire(self, streams: Sequence[Stream]) -> None:
-        """Releases delivered streams that have ended.
-
-        If over 64 ended streams are left, releases the oldest of them, too.
-        """
+        """Releases ended streams that are delivered, and the oldest of more than 64 other ones."""
         ended = [stream for stream in streams if stream.has_ended]
         # A released stream would drop events that are only in memory.
         for stream in [each for each in ended if each.is_over][:-_MOST_WATCHED]:
