@@ -4,10 +4,12 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from podium._recorder import launch_sender
@@ -34,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--front", choices=("grpcio", "native"), default="grpcio")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Sets the kind of store and the place of temporary files. Disables garbage collection."""
     stores.set_kind(config.getoption("--store"))
@@ -42,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(dir=_MEMORY)
         Path(folder).chmod(0o711)  # PostgreSQL runs as another user
         os.environ["TMPDIR"] = tempfile.tempdir = folder
+        # Without the name of the user: the path of a Unix socket has at most 107 bytes.
+        config.option.basetemp = config.option.basetemp or f"{folder}/tests"
         config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
     gc.disable()  # until all tests are collected, because those stay
 
@@ -63,10 +68,9 @@ def pytest_collection_finish() -> None:
 
 def _has_memory() -> bool:
     """Returns whether temporary files can be in memory, where a slow disk does not delay tests."""
-    try:
-        found = os.statvfs(_MEMORY)
-    except (AttributeError, FileNotFoundError):
-        return False  # not Linux
+    if not (sys.platform == "linux" and os.access(_MEMORY, os.W_OK | os.X_OK)):
+        return False
+    found = os.statvfs(_MEMORY)
     may_run = not found.f_flag & os.ST_NOEXEC
     return may_run and found.f_bavail * found.f_frsize >= _MEMORY_BYTES
 
@@ -112,3 +116,5 @@ def _processes(_environment: None) -> Iterator[None]:
         patch.setattr(launch_sender, "_run_process", zygote.run)
         yield
         zygote.stop()
+    # A recorder that ends with this process must not start a sender: nothing would end it.
+    launch_sender._run_process = Mock()
